@@ -1,1 +1,14 @@
-//! machinery
+//! The Kubernetes way of speaking, pure: object metadata, the types of `image.openshift.io/v1`, their encodings,
+//! selectors, patches, tables, discovery, request paths and validation errors.
+//!
+//! Nothing in this crate does I/O, waits, reads a clock or rolls dice: every function is a value of its arguments.
+
+pub mod field;
+pub mod image;
+pub mod json;
+pub mod meta;
+mod serial;
+pub mod status;
+pub mod time;
+
+pub use serial::RawExtension;
