@@ -1,0 +1,46 @@
+//! Every bound of the server, by name.
+
+use std::time::Duration;
+
+/// Largest body of an API request (bytes); the reference takes as much.
+pub const BODY: usize = 3 * 1024 * 1024;
+/// Header bytes of a request.
+pub const HEADERS: usize = 64 * 1024;
+/// Time a client may take to send its headers.
+pub const HEADER_TIME: Duration = Duration::from_secs(10);
+/// Time a client may take to send a body.
+pub const BODY_TIME: Duration = Duration::from_secs(60);
+/// Time a TLS handshake may take.
+pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// Connections at once to one listener; more wait in the kernel's queue.
+pub const CONNECTIONS: usize = 8192;
+/// Streams at once on one HTTP/2 connection: an aggregator sends all its users over few connections.
+pub const H2_STREAMS: u32 = 1000;
+/// Requests that read, in flight at once.
+pub const READS: usize = 400;
+/// Requests that change something, in flight at once.
+pub const WRITES: usize = 200;
+/// Watches, in flight at once.
+pub const WATCHES: usize = 10_000;
+/// What a client is told to wait when there are too many requests (seconds).
+pub const RETRY_AFTER: i32 = 1;
+/// Attempts of a write that met another one before the client is told.
+pub const CONFLICT_RETRIES: usize = 10;
+/// Default and least time a watch is kept open; up to twice as long, at random.
+pub const WATCH_TIME: Duration = Duration::from_secs(30 * 60);
+/// Time between bookmarks of a watch.
+pub const BOOKMARK_PERIOD: Duration = Duration::from_secs(60);
+/// Events put into one chunk of a watch at the most.
+pub const WATCH_BATCH: usize = 256;
+/// Bytes of one chunk of a long list.
+pub const LIST_CHUNK: usize = 64 * 1024;
+/// Time that requests in flight have at shutdown.
+pub const DRAIN_TIME: Duration = Duration::from_secs(20);
+/// Time the tasks have to end after that.
+pub const JOIN_TIME: Duration = Duration::from_secs(5);
+/// Time a list waits for a resource version from the future.
+pub const FUTURE_VERSION_WAIT: Duration = Duration::from_secs(3);
+/// Rendered tags kept ready for reading.
+pub const RENDERED_TAGS: usize = 8192;
+/// Largest time an import request may take; the reference gives up then too.
+pub const IMPORT_TIME: Duration = Duration::from_secs(34);
