@@ -1,8 +1,10 @@
 //! Weir's server: listeners, the request pipeline, resources, the import engine and the controllers.
 
 pub mod body;
+pub mod bootstrap;
 pub mod clock;
 pub mod limits;
+pub mod pki;
 pub mod random;
 pub mod settings;
 pub mod tasks;
