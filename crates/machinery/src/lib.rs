@@ -3,11 +3,14 @@
 //!
 //! Nothing in this crate does I/O, waits, reads a clock or rolls dice: every function is a value of its arguments.
 
+pub mod discovery;
 pub mod field;
 pub mod image;
 pub mod json;
 pub mod limits;
 pub mod meta;
+pub mod name;
+pub mod protobuf;
 pub mod query;
 pub mod request;
 pub mod selector;
