@@ -8,6 +8,8 @@ pub mod image;
 pub mod json;
 pub mod limits;
 pub mod meta;
+pub mod options;
+pub mod patch;
 pub mod query;
 pub mod request;
 pub mod selector;
