@@ -10,6 +10,8 @@ pub mod json;
 pub mod limits;
 pub mod meta;
 pub mod name;
+pub mod options;
+pub mod patch;
 pub mod protobuf;
 pub mod query;
 pub mod request;
