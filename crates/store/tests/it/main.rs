@@ -1,6 +1,8 @@
 //! The store as its users see it: every engine against one suite, and the engines' own promises.
 
 #[cfg(test)]
+mod cache;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod crash;
