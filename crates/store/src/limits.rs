@@ -55,16 +55,29 @@ pub const REPLAY_BYTES: usize = 4 << 20;
 pub const ENGINE_CACHE_BYTES: usize = 64 << 20;
 
 /// Events kept for the watchers of one resource.
-pub const RING_EVENTS: usize = 10_000;
+pub const RING_EVENTS: usize = 32_768;
 
-/// Weight (bytes, as the renderer counts them) of the events kept for the watchers of one resource.
+/// Bytes kept for the watchers of one resource beyond what the current snapshot holds anyway: replaced and deleted
+/// objects, as the renderer weighs them, and the encoded frames of events.
 pub const RING_BYTES: usize = 32 << 20;
 
-/// Recent snapshots kept for lists at an exact revision.
-pub const RECENT_SNAPSHOTS: usize = 64;
+/// What an event weighs by itself.
+pub const EVENT_OVERHEAD: usize = 400;
+
+/// Encodings of an event that its watchers share: a few media types, times the ways an event can look to a selector.
+pub const EVENT_FRAMES: usize = 6;
+
+/// Recent snapshots kept for lists at an exact revision, one a revision.
+pub const RECENT_SNAPSHOTS: usize = 512;
 
 /// Snapshots pinned by the pages of lists that are being read.
 pub const PINNED_SNAPSHOTS: usize = 256;
 
 /// How long a pinned snapshot is kept after its last use.
 pub const PIN_AGE: Duration = Duration::from_secs(300);
+
+/// Objects in a page when the cache is filled.
+pub const FILL_PAGE_OBJECTS: usize = 5000;
+
+/// How often the cache begins to fill again because the past it fills from was compacted meanwhile.
+pub const FILL_ATTEMPTS: usize = 5;
