@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use reqwest::{
     Certificate, Client, Method,
-    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+    header::{
+        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName,
+        HeaderValue,
+    },
 };
 use serde_json::Value;
 
@@ -90,17 +93,12 @@ impl Api {
     /// Sends the request and returns as soon as the head of the answer is there; for watches and cut connections.
     pub(crate) async fn open(&self, request: &Request) -> Result<reqwest::Response, reqwest::Error> {
         let method = Method::from_bytes(request.method.as_bytes()).expect("methods are tokens");
-        let body = match &request.body {
-            Some(bytes) => bytes.clone(),
-            None => Vec::new(),
+        let url = format!("{}{}", self.base, request.path);
+        let sending = self.client.request(method, url).headers(self.headers(request));
+        let sending = match &request.body {
+            Some(body) => sending.body(body.clone()),
+            None => sending,
         };
-        let mut sending = self
-            .client
-            .request(method.clone(), format!("{}{}", self.base, request.path))
-            .headers(self.headers(request));
-        if request.body.is_some() || matches!(method.as_str(), "POST" | "PUT" | "PATCH") {
-            sending = sending.body(body);
-        }
         sending.send().await
     }
 
@@ -128,6 +126,8 @@ impl Api {
         headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("identity"));
         if request.body.is_some() {
             headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+        } else if matches!(request.method.as_str(), "POST" | "PUT" | "PATCH") {
+            headers.entry(CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
         }
         if let Some(token) = &self.token {
             let value = HeaderValue::from_str(&format!("Bearer {token}")).expect("a token is one word");
