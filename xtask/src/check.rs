@@ -1,12 +1,12 @@
 //! `cargo xtask test`: the whole check, the cheap parts first, every test of the workspace last.
 //!
-//! The order is part of the contract: whoever watches reads the last line, and that is the test runner's own summary.
+//! The order is part of the contract: whoever watches reads the last line, and that counts the tests.
 //! The first failing step ends the run, because what follows would only bury the message.
 
-use std::{env, process::Command, time::Duration};
+use std::{env, path::Path, process::Command, time::Duration};
 
 use crate::{
-    run::{cargo, command, run},
+    run::{cargo, command, run, run_reading},
     tools,
 };
 
@@ -32,9 +32,47 @@ pub(crate) fn everything() -> Result<(), String> {
         spent.push(format!("{} {}s", step.name, time.as_secs()));
     }
     println!("{}", spent.join(", "));
-    let mut tests =
-        command(&tools.nextest, &["nextest", "run", "--workspace", "--locked", "--cargo-profile", PROFILE]);
-    run(in_ci(&mut tests)).map_err(|message| format!("tests: {message}"))
+    tests(tools.nextest.as_deref()).map_err(|message| format!("tests: {message}"))
+}
+
+/// Every test; the last line says how many there were.
+fn tests(nextest: Option<&Path>) -> Result<(), String> {
+    if let Some(nextest) = nextest {
+        let mut tests =
+            command(nextest, &["nextest", "run", "--workspace", "--locked", "--cargo-profile", PROFILE]);
+        return run(in_ci(&mut tests));
+    }
+    println!("cargo-nextest is not installed: cargo test runs the same tests, one binary after the other");
+    let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast", "--profile", PROFILE]);
+    tests.args(["--lib", "--bins", "--tests"]);
+    let mut counts = Counts::default();
+    let outcome = run_reading(in_ci(&mut tests), |line| counts.add(line));
+    println!("{} passed, {} failed", counts.passed, counts.failed);
+    outcome
+}
+
+/// How many tests `cargo test` ran, over all its binaries.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+}
+
+impl Counts {
+    /// Counts a line like `test result: ok. 12 passed; 0 failed; 0 ignored; ...`.
+    fn add(&mut self, line: &str) {
+        let Some((_, counts)) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". "))
+        else {
+            return;
+        };
+        for count in counts.split("; ") {
+            match count.split_once(' ') {
+                Some((number, "passed")) => self.passed += number.parse().unwrap_or(0),
+                Some((number, "failed")) => self.failed += number.parse().unwrap_or(0),
+                _ => {}
+            }
+        }
+    }
 }
 
 fn steps(tools: &tools::Tools) -> Vec<Step> {
@@ -49,7 +87,10 @@ fn steps(tools: &tools::Tools) -> Vec<Step> {
         Step { name: "format", command: cargo(&["fmt", "--all", "--check"]) },
         Step {
             name: "dependencies",
-            command: command(&tools.deny, &["--log-level", "error", "check", "bans", "licenses", "sources"]),
+            command: command(
+                &tools.deny,
+                &["--log-level", "error", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"],
+            ),
         },
         Step { name: "lints", command: clippy },
         Step { name: "documentation", command: doc },
@@ -73,4 +114,20 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let start = std::time::Instant::now();
     let value = work();
     (value, start.elapsed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_of_all_binaries_add_up() {
+        let mut counts = Counts::default();
+        counts.add(
+            "test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 3 filtered out; finished in 0.01s",
+        );
+        counts.add("test a::b ... ok");
+        counts.add("test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out");
+        assert_eq!(counts, Counts { passed: 14, failed: 1 });
+    }
 }

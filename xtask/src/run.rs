@@ -5,8 +5,9 @@
 
 use std::{
     env,
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 /// The root of the repository: the parent of this package.
@@ -39,9 +40,20 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("`{line}` failed ({status})")) }
 }
 
-/// Whether the command succeeds; what it prints is thrown away.
-pub(crate) fn succeeds(command: &mut Command) -> bool {
-    command.output().is_ok_and(|output| output.status.success())
+/// The same, for a command whose standard output is read line by line as it is passed on.
+pub(crate) fn run_reading(command: &mut Command, mut line_of_output: impl FnMut(&str)) -> Result<(), String> {
+    let line = words(command);
+    println!("$ {line}");
+    let cannot = |error| format!("cannot run `{line}`: {error}");
+    let mut process = command.stdout(Stdio::piped()).spawn().map_err(cannot)?;
+    let output = process.stdout.take().expect("standard output is a pipe");
+    for text in BufReader::new(output).lines() {
+        let text = text.map_err(cannot)?;
+        println!("{text}");
+        line_of_output(&text);
+    }
+    let status = process.wait().map_err(cannot)?;
+    if status.success() { Ok(()) } else { Err(format!("`{line}` failed ({status})")) }
 }
 
 /// The program's place on `PATH`, if it is there.
