@@ -34,7 +34,6 @@ const PROGRAMS: &[Program] = &[
         package: "skopeo",
         purpose: "pushes to and pulls from Weir's registry as a person would",
     },
-    Program { name: "kubectl", package: "kubernetes-client", purpose: "a client that people already have" },
 ];
 
 /// cargo-deny is pinned so that a new release of it never turns a green check red.
