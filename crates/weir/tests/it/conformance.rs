@@ -12,8 +12,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream};
-use reqwest::header::HeaderMap;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     api::{Answer, Api, Request},
@@ -27,16 +26,13 @@ use crate::{
     },
     server::Server,
     setting,
+    upstream::Upstream,
 };
 
 /// How many cases run at once unless a person says otherwise.
 const AT_ONCE: usize = 6;
 /// Lines of difference shown a step.
 const LINES: usize = 40;
-/// Every kind of manifest that the upstream registries hold.
-const MANIFESTS: &str = "application/vnd.docker.distribution.manifest.v2+json, \
-    application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, \
-    application/vnd.oci.image.index.v1+json";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn recorded_cases_agree() {
@@ -103,7 +99,7 @@ pub(crate) struct Place {
     pub(crate) registry: String,
     pub(crate) private: String,
     pub(crate) server: Option<Server>,
-    upstream: Api,
+    upstream: Upstream,
     _registries: Option<Registries>,
 }
 
@@ -124,7 +120,7 @@ impl Place {
                 (server.api(), Some(server))
             }
         };
-        let upstream = Api::new(&format!("http://{registry}"), None, None);
+        let upstream = Upstream::at(&registry);
         Self { api, registry, private, server, upstream, _registries: registries }
     }
 
@@ -193,64 +189,10 @@ impl Peer for Place {
     }
 
     async fn copy(&self, source: &str, target: &str) -> Result<Answer, String> {
-        let ((old, reference), (new, tag)) = (split(source)?, split(target)?);
-        Box::pin(self.put(old, reference, new, tag)).await
+        self.upstream.copy(source, target).await
     }
 
     async fn remove(&self, name: &str) -> Result<Answer, String> {
-        let (repository, tag) = split(name)?;
-        let (manifest, _) = self.manifest(repository, tag).await?;
-        let digest = manifest.header_values("Docker-Content-Digest").join("");
-        let delete = Request::new("DELETE", format!("/v2/{repository}/manifests/{digest}"));
-        let answer = self.ask_upstream(&delete).await?;
-        Ok(done(answer, 202))
+        self.upstream.remove(name).await
     }
-}
-
-impl Place {
-    async fn ask_upstream(&self, request: &Request) -> Result<Answer, String> {
-        self.upstream.call(request).await.map_err(|error| format!("upstream: {error:?}"))
-    }
-
-    async fn manifest(&self, repository: &str, reference: &str) -> Result<(Answer, Vec<u8>), String> {
-        let get = Request::new("GET", format!("/v2/{repository}/manifests/{reference}"))
-            .header("Accept", MANIFESTS);
-        let response = self.upstream.open(&get).await.map_err(|error| format!("upstream: {error:?}"))?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let raw = response.bytes().await.map_err(|error| format!("upstream: {error:?}"))?.to_vec();
-        if status != 200 {
-            return Err(format!("upstream {repository} {reference}: {status}"));
-        }
-        let body = serde_json::from_slice(&raw).map_err(|error| format!("a manifest is JSON: {error}"))?;
-        Ok((Answer { status, headers, body }, raw))
-    }
-
-    /// Puts an image with everything it needs into another repository; blobs are mounted, not sent.
-    async fn put(&self, old: &str, reference: &str, new: &str, name: &str) -> Result<Answer, String> {
-        let (manifest, raw) = self.manifest(old, reference).await?;
-        for child in manifest.body["manifests"].as_array().into_iter().flatten() {
-            let digest = child["digest"].as_str().unwrap_or_default();
-            Box::pin(self.put(old, digest, new, digest)).await?;
-        }
-        let layers = manifest.body["layers"].as_array().into_iter().flatten();
-        for blob in manifest.body.get("config").into_iter().chain(layers) {
-            let digest = blob["digest"].as_str().unwrap_or_default();
-            let mount = format!("/v2/{new}/blobs/uploads/?mount={digest}&from={old}");
-            self.ask_upstream(&Request::new("POST", mount)).await?;
-        }
-        let mut put = Request::new("PUT", format!("/v2/{new}/manifests/{name}"))
-            .header("Content-Type", &manifest.header_values("Content-Type").join(""));
-        put.body = Some(raw);
-        Ok(done(self.ask_upstream(&put).await?, 201))
-    }
-}
-
-/// Recordings hold nothing where the registry did what it was told.
-fn done(answer: Answer, wanted: u16) -> Answer {
-    let body = if answer.status == wanted { Value::Null } else { answer.body };
-    Answer { body, headers: HeaderMap::new(), ..answer }
-}
-
-fn split(name: &str) -> Result<(&str, &str), String> {
-    name.trim_matches('/').rsplit_once(':').ok_or_else(|| format!("{name} has no tag"))
 }

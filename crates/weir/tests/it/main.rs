@@ -14,6 +14,7 @@ mod replay;
 mod screen;
 mod server;
 mod transcript;
+mod upstream;
 
 use std::path::PathBuf;
 
