@@ -3,6 +3,7 @@
 //!
 //! Nothing in this crate does I/O, waits, reads a clock or rolls dice: every function is a value of its arguments.
 
+pub mod decode;
 pub mod discovery;
 pub mod field;
 pub mod image;
