@@ -17,5 +17,6 @@ mod serial;
 pub mod status;
 pub mod time;
 pub mod validate;
+pub mod yaml;
 
 pub use serial::RawExtension;
