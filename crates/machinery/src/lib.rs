@@ -21,5 +21,6 @@ mod serial;
 pub mod status;
 pub mod time;
 pub mod validate;
+pub mod yaml;
 
 pub use serial::RawExtension;

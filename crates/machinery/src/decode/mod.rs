@@ -165,7 +165,7 @@ fn from_document<T: Kind + DeserializeOwned>(
 
 fn document_of_yaml(bytes: &[u8], kind: &str) -> Result<document::Document, ApiError> {
     let text = std::str::from_utf8(bytes).map_err(|error| unrecognized(kind, bytes, &error.to_string()))?;
-    let value = yaml::from_str(text).map_err(|error| unrecognized(kind, bytes, &error.to_string()))?;
+    let value = yaml::parse(text, yaml::Duplicates::Reject).map_err(|error| unrecognized(kind, bytes, &error.to_string()))?;
     Ok(document::Document { value, duplicates: Vec::new() })
 }
 
