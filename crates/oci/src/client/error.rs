@@ -479,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn trouble_at_the_registry_is_unknown() {
+    fn ghsa_2v5f_5r6w_p67r_trouble_at_the_registry_is_unknown() {
         for (status, text) in
             [(500, "500 Internal Server Error"), (502, "502 Bad Gateway"), (304, "304 Not Modified")]
         {

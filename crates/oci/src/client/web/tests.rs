@@ -7,6 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::client::{RepositoryClient, RepositorySettings};
 
 async fn listener() -> (TcpListener, String) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -87,7 +88,7 @@ async fn answers_come_as_they_are() {
 }
 
 #[tokio::test]
-async fn link_local_addresses_are_not_connected_to() {
+async fn cve_2026_2376_link_local_addresses_are_not_connected_to() {
     let transport = transport(WebSettings::default());
     for url in
         ["http://169.254.169.254/latest/meta-data", "http://[fe80::1]/", "http://[::ffff:169.254.1.1]/"]
@@ -95,6 +96,32 @@ async fn link_local_addresses_are_not_connected_to() {
         let error = get(&transport, url, Trust::Insecure).await.unwrap_err();
         assert!(matches!(error, TransportError::AddressRefused(_)), "{url}: {error}");
     }
+}
+
+#[tokio::test]
+async fn cve_2026_2376_a_redirect_to_a_link_local_address_is_not_followed() {
+    let (listener, address) = listener().await;
+    let settings = RepositorySettings {
+        host: address,
+        path: "team/app".into(),
+        credentials: None,
+        insecure: true,
+        bucket: None,
+    };
+    let client = RepositoryClient::new(Arc::new(transport(WebSettings::default())), settings).unwrap();
+    let registry = async {
+        // The attempt to speak TLS ends at once; the plain ping is answered with the redirect.
+        drop(listener.accept().await.unwrap());
+        serve_one(
+            &listener,
+            b"HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/latest\r\ncontent-length: 0\r\n\r\n",
+        )
+        .await;
+    };
+    let (result, ()) = tokio::join!(client.ping(), registry);
+    let expected =
+        "Get \"http://169.254.169.254/latest\": dial tcp 169.254.169.254:80: address is not allowed";
+    assert_eq!(result.unwrap_err().to_string(), expected);
 }
 
 #[tokio::test]
