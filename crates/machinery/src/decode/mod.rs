@@ -68,7 +68,8 @@ pub fn body<T: Kind + DeserializeOwned>(bytes: &[u8], content_type: &str) -> Res
         Form::Json => from_json(bytes),
         Form::Yaml => from_document(document_of_yaml(bytes, T::KIND)?, bytes),
         Form::Protobuf => {
-            let object = protobuf::decode(bytes).map_err(|error| unrecognized(T::KIND, bytes, &error.to_string()))?;
+            let object =
+                protobuf::decode(bytes).map_err(|error| unrecognized(T::KIND, bytes, &error.to_string()))?;
             Ok(Decoded { object, complaints: Vec::new() })
         }
     }
@@ -78,9 +79,16 @@ pub fn body<T: Kind + DeserializeOwned>(bytes: &[u8], content_type: &str) -> Res
 ///
 /// # Errors
 /// As [`body`].
-pub fn body_of(bytes: &[u8], content_type: &str, kind: &str, api_version: &str) -> Result<Decoded<Value>, ApiError> {
+pub fn body_of(
+    bytes: &[u8],
+    content_type: &str,
+    kind: &str,
+    api_version: &str,
+) -> Result<Decoded<Value>, ApiError> {
     let document = match Form::of(content_type)? {
-        Form::Json => document::parse(bytes).map_err(|error| unrecognized(kind, bytes, &error.to_string()))?,
+        Form::Json => {
+            document::parse(bytes).map_err(|error| unrecognized(kind, bytes, &error.to_string()))?
+        }
         Form::Yaml => document_of_yaml(bytes, kind)?,
         Form::Protobuf => {
             return Err(ApiError::unsupported_media_type(format!(
@@ -135,7 +143,11 @@ fn from_json<T: Kind + DeserializeOwned>(bytes: &[u8]) -> Result<Decoded<T>, Api
     let mut complaints = Vec::new();
     let mut input = serde_json::Deserializer::from_slice(bytes);
     let read = serde_ignored::deserialize(&mut input, |path| note(&path, &mut complaints));
-    if let (Ok(object), Ok(()), Ok(header)) = (read, input.end(), serde_json::from_slice::<Header>(bytes)) {
+    // The decoder would take a list for an object whose fields come in order.
+    let is_object = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+    if let (true, Ok(object), Ok(()), Ok(header)) =
+        (is_object, read, input.end(), serde_json::from_slice::<Header>(bytes))
+    {
         check_header(&header, T::KIND, T::API_VERSION)?;
         return Ok(Decoded { object, complaints });
     }
@@ -157,7 +169,10 @@ fn from_document<T: Kind + DeserializeOwned>(
     let mut complaints = document.duplicates;
     let mut decoded = patched::<T>(&document.value).map_err(|why| {
         let version = T::API_VERSION.rsplit('/').next().unwrap_or_default();
-        ApiError::bad_request(format!("{0} in version {version:?} cannot be handled as a {0}: {why}", T::KIND))
+        ApiError::bad_request(format!(
+            "{0} in version {version:?} cannot be handled as a {0}: {why}",
+            T::KIND
+        ))
     })?;
     complaints.append(&mut decoded.complaints);
     Ok(Decoded { object: decoded.object, complaints })
@@ -165,7 +180,8 @@ fn from_document<T: Kind + DeserializeOwned>(
 
 fn document_of_yaml(bytes: &[u8], kind: &str) -> Result<document::Document, ApiError> {
     let text = std::str::from_utf8(bytes).map_err(|error| unrecognized(kind, bytes, &error.to_string()))?;
-    let value = yaml::parse(text, yaml::Duplicates::Reject).map_err(|error| unrecognized(kind, bytes, &error.to_string()))?;
+    let value = yaml::parse(text, yaml::Duplicates::Reject)
+        .map_err(|error| unrecognized(kind, bytes, &error.to_string()))?;
     Ok(document::Document { value, duplicates: Vec::new() })
 }
 
@@ -176,7 +192,8 @@ fn header_of(value: &Value) -> Header {
 
 fn check_header(header: &Header, kind: &str, api_version: &str) -> Result<(), ApiError> {
     let found_kind = header.kind.as_deref().filter(|kind| !kind.is_empty()).unwrap_or(kind);
-    let found_version = header.api_version.as_deref().filter(|version| !version.is_empty()).unwrap_or(api_version);
+    let found_version =
+        header.api_version.as_deref().filter(|version| !version.is_empty()).unwrap_or(api_version);
     if found_version != api_version {
         return Err(ApiError::bad_request(format!(
             "the API version in the data ({found_version}) does not match the expected API version ({api_version})"
@@ -236,7 +253,9 @@ fn path_text(path: &serde_ignored::Path<'_>) -> (String, usize) {
             let (text, depth) = path_text(parent);
             (if text.is_empty() { key.clone() } else { format!("{text}.{key}") }, depth + 1)
         }
-        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => path_text(parent),
+        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
+            path_text(parent)
+        }
     }
 }
 
@@ -262,7 +281,9 @@ mod tests {
             ["unknown field \"spec.tagz\""]
         );
         assert_eq!(
-            complaints(r#"{"metadata":{"name":"a","name":"b"},"Spec":{},"spec":{"tags":[{"name":"x","nmae":"y"}]}}"#),
+            complaints(
+                r#"{"metadata":{"name":"a","name":"b"},"Spec":{},"spec":{"tags":[{"name":"x","nmae":"y"}]}}"#
+            ),
             [
                 "duplicate field \"metadata.name\"",
                 "unknown field \"Spec\"",
@@ -296,7 +317,9 @@ mod tests {
             "Image in version \"v1\" cannot be handled as a ImageStream: \
              converting (v1.Image) to (image.ImageStream): unknown conversion"
         );
-        assert!(refused("{").starts_with("the object provided is unrecognized (must be of type ImageStream): "));
+        assert!(
+            refused("{").starts_with("the object provided is unrecognized (must be of type ImageStream): ")
+        );
         assert!(refused("[]").contains("no object"));
         assert!(refused(r#"{"spec":{"tags":3}}"#).contains("cannot be handled as a ImageStream: "));
     }
