@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use proptest::prelude::*;
 use store::embedded::{Drive, Embedded, Options};
+use store::sim::Faulty;
 use store::testing::{changes, collect};
 use store::{CommitError, Expect, Key, ReadError, Revision, Store, Txn, Versioned};
 
@@ -111,13 +112,20 @@ impl Model {
     }
 }
 
-fn open(dir: &std::path::Path) -> Embedded {
-    Embedded::open(dir, Options { drive: Drive::Inline, ..Options::default() }).unwrap()
+fn open(disk: &Faulty) -> Embedded {
+    Embedded::with_backend(disk.clone(), Options { drive: Drive::Inline, ..Options::default() }).unwrap()
+}
+
+/// Closes the store, lets the power fail, and opens it again.
+fn reopen(store: Embedded, disk: &mut Faulty) -> Embedded {
+    drop(store);
+    *disk = Faulty::from_image(1, disk.crash());
+    open(disk)
 }
 
 async fn check(steps: Vec<Step>) {
-    let dir = tempfile::tempdir().unwrap();
-    let mut store = open(dir.path());
+    let mut disk = Faulty::new(0);
+    let mut store = open(&disk);
     let mut model = Model { states: vec![State::new()], floor: Revision::FIRST };
     for step in steps {
         match step {
@@ -131,15 +139,13 @@ async fn check(steps: Vec<Step>) {
                 model.floor = model.floor.max(floor);
             }
             Step::Reopen => {
-                drop(store);
-                store = open(dir.path());
+                store = reopen(store, &mut disk);
             }
         }
     }
     check_ranges(&store, &model).await;
     check_watches(&store, &model).await;
-    drop(store);
-    let store = open(dir.path());
+    let store = reopen(store, &mut disk);
     check_ranges(&store, &model).await;
     check_watches(&store, &model).await;
 }
