@@ -7,4 +7,5 @@ pub mod limits;
 pub mod pki;
 pub mod random;
 pub mod settings;
+pub mod stream;
 pub mod tasks;
