@@ -3,11 +3,17 @@
 //!
 //! Nothing in this crate does I/O, waits, reads a clock or rolls dice: every function is a value of its arguments.
 
+pub mod decode;
+pub mod discovery;
 pub mod field;
 pub mod image;
 pub mod json;
 pub mod limits;
 pub mod meta;
+pub mod name;
+pub mod options;
+pub mod patch;
+pub mod protobuf;
 pub mod query;
 pub mod request;
 pub mod selector;
@@ -15,5 +21,6 @@ mod serial;
 pub mod status;
 pub mod time;
 pub mod validate;
+pub mod yaml;
 
 pub use serial::RawExtension;
