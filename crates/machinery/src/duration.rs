@@ -77,9 +77,45 @@ fn two(large: i64, unit: char, small: i64, sub_unit: char) -> String {
     text
 }
 
+/// Reads a duration as Go writes it (`1h30m`, `2.5s`, `300ms`), in seconds; a bare number is seconds too.
+pub fn parse_seconds(text: &str) -> Option<f64> {
+    if let Ok(seconds) = text.parse::<u32>() {
+        return Some(f64::from(seconds));
+    }
+    let mut rest = text;
+    let mut total = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest[..digits].parse().ok()?;
+        let unit_end = rest[digits..].find(|c: char| c.is_ascii_digit() || c == '.').map_or(rest.len(), |at| digits + at);
+        let unit = match &rest[digits..unit_end] {
+            "h" => 3600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 1e-3,
+            "us" | "µs" => 1e-6,
+            "ns" => 1e-9,
+            _ => return None,
+        };
+        total += number * unit;
+        rest = &rest[unit_end..];
+    }
+    (!text.is_empty()).then_some(total)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_read_as_go_writes_them() {
+        assert_eq!(parse_seconds("2"), Some(2.0));
+        assert_eq!(parse_seconds("1h30m"), Some(5400.0));
+        assert_eq!(parse_seconds("2.5s"), Some(2.5));
+        for bad in ["", "s", "1x", "1h2", "-1s", "1..2s"] {
+            assert_eq!(parse_seconds(bad), None, "{bad:?}");
+        }
+    }
 
     #[test]
     fn docker_words() {

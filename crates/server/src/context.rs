@@ -16,7 +16,6 @@ use crate::random::Random;
 use crate::rendered::RenderedTags;
 use crate::settings::Settings;
 use crate::stored::Cache;
-use crate::stream::StreamSettings;
 use crate::tasks::Tasks;
 
 /// The context, shared.
@@ -26,8 +25,6 @@ pub type Ctx = Arc<Context>;
 pub struct Context {
     /// What the operator set.
     pub settings: Settings,
-    /// What streams follow, from the settings.
-    pub streams: StreamSettings,
     /// The time.
     pub clock: Clock,
     /// Chance.
@@ -37,11 +34,11 @@ pub struct Context {
     /// Where everything is kept.
     pub store: Arc<dyn Store>,
     /// What is served.
-    pub cache: Cache,
+    pub cache: Arc<Cache>,
     /// Whether a commit shows in the cache before it is acknowledged.
     pub cache_is_current: bool,
     /// Other people's registries.
-    pub transport: Arc<dyn oci::Transport>,
+    pub transport: Arc<dyn oci::client::Transport>,
     /// The import engine's shared state.
     pub imports: import::Engine,
     /// Who is who.

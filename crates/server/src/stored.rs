@@ -114,7 +114,7 @@ impl Renderer {
             }
             Source::Stream => {
                 let mut stream: ImageStream = protobuf::decode(value).map_err(|error| error.to_string())?;
-                stream.normalize(stream::import_mode(&self.streams));
+                stream.normalize(self.streams.import_mode());
                 stream.metadata.resource_version = at.to_string();
                 let fields = vec![
                     ("spec.dockerImageRepository", stream.spec.docker_image_repository.clone()),
@@ -262,7 +262,7 @@ impl Storable for ImageStream {
     fn decode(served: &Served, streams: &StreamSettings) -> Result<ImageStream, String> {
         let stored = served.stored.as_ref().ok_or("no stored form")?;
         let mut stream: ImageStream = protobuf::decode(stored).map_err(|error| error.to_string())?;
-        stream.normalize(stream::import_mode(streams));
+        stream.normalize(streams.import_mode());
         Ok(stream)
     }
 }

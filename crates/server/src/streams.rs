@@ -105,7 +105,7 @@ pub async fn write(ctx: &Ctx, write: Write<'_>) -> Result<Written, ApiError> {
     let passage = Passage {
         now: ctx.clock.now(),
         writer: write.writer,
-        settings: &ctx.streams,
+        settings: &ctx.settings.images,
         lookup: &lookup,
         limits: &stream::StreamLimits::default(),
     };
@@ -263,7 +263,7 @@ impl Lookup for Streams<'_> {
         match load(self.ctx, namespace, name) {
             Ok(found) => found.map(|loaded| {
                 let mut stream = loaded.object;
-                stream::decorate(&mut stream, &self.ctx.streams);
+                stream::decorate(&mut stream, &self.ctx.settings.images);
                 Arc::new(stream)
             }),
             Err(error) => {

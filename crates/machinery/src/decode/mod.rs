@@ -43,7 +43,7 @@ impl Form {
         match media_type.to_ascii_lowercase().as_str() {
             "" | "*/*" | "application/json" => Ok(Form::Json),
             "application/yaml" => Ok(Form::Yaml),
-            protobuf::MEDIA_TYPE => Ok(Form::Protobuf),
+            "application/vnd.kubernetes.protobuf" => Ok(Form::Protobuf),
             _ => Err(ApiError::unsupported_media_type(format!(
                 "the body of the request was in an unknown format - accepted media types include: {ACCEPTED}"
             ))),

@@ -58,7 +58,7 @@ async fn create(call: &Call) -> Result<Reply, ApiError> {
     settle_namespace(call, &mut request.metadata)?;
     check_namespace(call, call.of(), &request.metadata.name)?;
     tag_writes::check_new(&request.metadata)?;
-    image_tag::check_create(&mut request, &call.ctx.streams)?;
+    image_tag::check_create(&mut request, &call.ctx.settings.images)?;
     for _ in 0..limits::CONFLICT_RETRIES {
         let (stream_name, tag, _) = machinery::image::split_stream_tag(&request.metadata.name);
         let loaded = streams::load(&call.ctx, call.namespace(), stream_name)?;
@@ -100,7 +100,7 @@ async fn update(call: &Call) -> Result<Reply, ApiError> {
     settle_namespace(call, &mut request.metadata)?;
     settle_name(call, &mut request.metadata)?;
     let start = start(call)?;
-    let change = image_tag::update(&start.base, request, &call.ctx.streams)?;
+    let change = image_tag::update(&start.base, request, &call.ctx.settings.images)?;
     apply(call, &start, change).await
 }
 
@@ -120,7 +120,7 @@ async fn patch(call: &Call) -> Result<Reply, ApiError> {
         settle_namespace(call, &mut request.metadata)?;
         settle_name(call, &mut request.metadata)?;
         let named = request.metadata.resource_version != old.metadata.resource_version;
-        let change = image_tag::update(&start.base, request, &call.ctx.streams)?;
+        let change = image_tag::update(&start.base, request, &call.ctx.settings.images)?;
         match apply(call, &start, change).await {
             Err(error) if tag_writes::is_lost_race(&error) && !named => {}
             other => return other,

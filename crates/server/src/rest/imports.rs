@@ -8,8 +8,8 @@ use super::call::Call;
 use super::reply::Reply;
 use super::tag_writes;
 use super::write::{check_namespace, settle_namespace};
-use crate::import;
-use crate::limits;
+use crate::ledger::Cause;
+use crate::{limits, surroundings};
 
 /// POST.
 ///
@@ -23,7 +23,8 @@ pub async fn create(call: &Call) -> Result<Reply, ApiError> {
     check_namespace(call, call.of(), &request.metadata.name)?;
     tag_writes::check_new(&request.metadata)?;
     let limit = call.timeout()?.map_or(limits::IMPORT_TIME, |asked| asked.min(limits::IMPORT_TIME));
-    let import = import::import(&call.ctx, &call.actor, call.namespace(), request, dry_run);
+    let import =
+        surroundings::import(&call.ctx, &call.actor, call.namespace(), request, Cause::Import, dry_run);
     match tokio::time::timeout(limit, import).await {
         Ok(done) => Ok(Reply::object(201, json::object(&done?))),
         Err(_) => Err(ApiError::timeout(

@@ -28,7 +28,7 @@ pub async fn create(call: &Call) -> Result<Reply, ApiError> {
     settle_namespace(call, &mut request.metadata)?;
     check_namespace(call, call.of(), &request.metadata.name)?;
     tag_writes::check_new(&request.metadata)?;
-    mapping::check(&mut request, &call.ctx.streams)?;
+    mapping::check(&mut request, &call.ctx.settings.images)?;
     if !request.image.metadata.resource_version.is_empty() {
         return Err(ApiError::plain("resourceVersion should not be set on objects to be created"));
     }

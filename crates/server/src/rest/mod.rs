@@ -202,7 +202,7 @@ trait Decode: Sized {
 impl Decode for ImageStream {
     fn body(call: &Call) -> Result<ImageStream, ApiError> {
         let mut stream: ImageStream = call.object()?;
-        stream.normalize(crate::stream::import_mode(&call.ctx.streams));
+        stream.normalize(call.ctx.settings.images.import_mode());
         Ok(stream)
     }
 }

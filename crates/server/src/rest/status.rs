@@ -36,7 +36,7 @@ fn load(call: &Call) -> Result<Loaded<ImageStream>, ApiError> {
 
 async fn update(call: &Call) -> Result<Reply, ApiError> {
     let mut request: ImageStream = call.object()?;
-    request.normalize(stream::import_mode(&call.ctx.streams));
+    request.normalize(call.ctx.settings.images.import_mode());
     settle_namespace(call, &mut request.metadata)?;
     settle_name(call, &mut request.metadata)?;
     let old = load(call)?;
@@ -60,7 +60,7 @@ async fn patch(call: &Call) -> Result<Reply, ApiError> {
         let text = patched.to_string();
         let decoded = machinery::decode::patched(&patched).map_err(|why| unfit_patch(&text, &why))?;
         let mut request: ImageStream = accept_patched(call, decoded, &text)?;
-        request.normalize(stream::import_mode(&call.ctx.streams));
+        request.normalize(call.ctx.settings.images.import_mode());
         settle_namespace(call, &mut request.metadata)?;
         settle_name(call, &mut request.metadata)?;
         let version = &request.metadata.resource_version;

@@ -64,19 +64,19 @@ pub trait Strategy: Storable + std::fmt::Debug {
 impl Strategy for ImageStream {
     fn from_value(_: &Resource, value: Value, ctx: &Ctx) -> Result<Decoded<ImageStream>, String> {
         let mut decoded = decode::patched::<ImageStream>(&value)?;
-        decoded.object.normalize(crate::stream::import_mode(&ctx.streams));
+        decoded.object.normalize(ctx.settings.images.import_mode());
         Ok(decoded)
     }
 
     fn to_value(&self, resource: &Resource, ctx: &Ctx) -> Value {
         let mut shown = self.clone();
-        crate::stream::decorate(&mut shown, &ctx.streams);
+        crate::stream::decorate(&mut shown, &ctx.settings.images);
         typed_value(resource, &shown)
     }
 
     fn render(&self, _: &'static Resource, ctx: &Ctx) -> Bytes {
         let mut shown = self.clone();
-        crate::stream::decorate(&mut shown, &ctx.streams);
+        crate::stream::decorate(&mut shown, &ctx.settings.images);
         json::object(&shown).into()
     }
 

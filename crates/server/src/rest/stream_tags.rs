@@ -64,7 +64,7 @@ fn get(call: &Call) -> Result<Reply, ApiError> {
 
 /// A stream as reads through it see it.
 pub fn decorated(call: &Call, mut stream: ImageStream) -> ImageStream {
-    stream::decorate(&mut stream, &call.ctx.streams);
+    stream::decorate(&mut stream, &call.ctx.settings.images);
     stream
 }
 
@@ -107,7 +107,7 @@ async fn create(call: &Call) -> Result<Reply, ApiError> {
     settle_namespace(call, &mut request.metadata)?;
     check_namespace(call, call.of(), &request.metadata.name)?;
     tag_writes::check_new(&request.metadata)?;
-    stream_tag::check_create(&mut request, &call.ctx.streams)?;
+    stream_tag::check_create(&mut request, &call.ctx.settings.images)?;
     for _ in 0..limits::CONFLICT_RETRIES {
         let (stream_name, _, _) = machinery::image::split_stream_tag(&request.metadata.name);
         let loaded = streams::load(&call.ctx, call.namespace(), stream_name)?;
@@ -160,7 +160,7 @@ async fn update(call: &Call) -> Result<Reply, ApiError> {
     settle_name(call, &mut request.metadata)?;
     for _ in 0..limits::CONFLICT_RETRIES {
         let start = start(call)?;
-        let change = stream_tag::update(&start.base, request.clone(), &call.ctx.streams)?;
+        let change = stream_tag::update(&start.base, request.clone(), &call.ctx.settings.images)?;
         match apply(call, &start, change).await {
             Err((error, true)) if tag_writes::is_lost_race(&error) => {}
             other => return other.map_err(|(error, _)| error),
@@ -184,7 +184,7 @@ async fn patch(call: &Call) -> Result<Reply, ApiError> {
         settle_namespace(call, &mut request.metadata)?;
         settle_name(call, &mut request.metadata)?;
         let named = request.metadata.resource_version != old.metadata.resource_version;
-        let change = stream_tag::update(&start.base, request, &call.ctx.streams)?;
+        let change = stream_tag::update(&start.base, request, &call.ctx.settings.images)?;
         match apply(call, &start, change).await {
             Err((error, _)) if tag_writes::is_lost_race(&error) && !named => {}
             other => return other.map_err(|(error, _)| error),

@@ -5,6 +5,7 @@
 
 use machinery::meta::ObjectMeta;
 use machinery::decode::Decoded;
+use machinery::generate;
 use machinery::options::{DeleteOptions, FieldValidation, Preconditions, Propagation};
 use machinery::patch;
 use machinery::status::{ApiError, GroupResource};
@@ -118,9 +119,9 @@ fn exists(call: &Call, name: &str) -> bool {
 
 /// A random suffix that is easy to read aloud.
 pub fn generate_name(call: &Call, prefix: &str) -> String {
-    let mut bytes = [0; machinery::name::SUFFIX];
+    let mut bytes = [0; generate::SUFFIX];
     call.ctx.random.fill(&mut bytes);
-    machinery::name::generate(prefix, &bytes)
+    generate::name(prefix, bytes)
 }
 
 fn being_deleted<T: Strategy>(call: &Call, name: &str) -> Option<ApiError> {
