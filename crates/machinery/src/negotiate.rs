@@ -252,13 +252,13 @@ fn thousandths(text: &str) -> u16 {
     }
 }
 
-/// The encoding of a body; none is JSON.
+/// The encoding of a body; none, or `*/*`, is JSON.
 ///
 /// # Errors
 /// 415 for any other media type.
 pub fn body_encoding(content_type: Option<&str>) -> Result<Encoding, ApiError> {
     let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    if media_type.is_empty() {
+    if matches!(media_type, "" | "*/*") {
         return Ok(Encoding::Json);
     }
     let found = ENCODINGS.into_iter().find(|encoding| media_type.eq_ignore_ascii_case(encoding.media_type()));

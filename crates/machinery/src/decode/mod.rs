@@ -5,20 +5,19 @@
 //! request's choice. The usual body is decoded in one pass; only one with a mistake is read again to find out which.
 
 mod document;
+mod fields;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::field::quote;
+use crate::limits::SHOWN_BODY_BYTES;
 use crate::meta::Kind;
+use crate::negotiate::{Encoding, body_encoding};
 use crate::protobuf;
 use crate::status::ApiError;
 use crate::yaml;
-
-/// Media types a body may have, as error texts list them.
-const ACCEPTED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
-/// Bytes of a body that error texts show.
-const SHOWN: usize = 30;
 
 /// An object and the complaints about the body it came in, as `unknown field "spec.tagz"`.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,28 +26,6 @@ pub struct Decoded<T> {
     pub object: T,
     /// Unknown and duplicate fields.
     pub complaints: Vec<String>,
-}
-
-/// How a body is encoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    Json,
-    Yaml,
-    Protobuf,
-}
-
-impl Form {
-    fn of(content_type: &str) -> Result<Form, ApiError> {
-        let media_type = content_type.split(';').next().unwrap_or_default().trim();
-        match media_type.to_ascii_lowercase().as_str() {
-            "" | "*/*" | "application/json" => Ok(Form::Json),
-            "application/yaml" => Ok(Form::Yaml),
-            "application/vnd.kubernetes.protobuf" => Ok(Form::Protobuf),
-            _ => Err(ApiError::unsupported_media_type(format!(
-                "the body of the request was in an unknown format - accepted media types include: {ACCEPTED}"
-            ))),
-        }
-    }
 }
 
 /// What an object says of its type.
@@ -64,10 +41,10 @@ struct Header {
 /// # Errors
 /// 415 for other media types, 400 for bodies that are no such object.
 pub fn body<T: Kind + DeserializeOwned>(bytes: &[u8], content_type: &str) -> Result<Decoded<T>, ApiError> {
-    match Form::of(content_type)? {
-        Form::Json => from_json(bytes),
-        Form::Yaml => from_document(document_of_yaml(bytes, T::KIND)?, bytes),
-        Form::Protobuf => {
+    match body_encoding(Some(content_type))? {
+        Encoding::Json => from_json(bytes),
+        Encoding::Yaml => from_document(document_of_yaml(bytes, T::KIND)?, bytes),
+        Encoding::Protobuf => {
             let object =
                 protobuf::decode(bytes).map_err(|error| unrecognized(T::KIND, bytes, &error.to_string()))?;
             Ok(Decoded { object, complaints: Vec::new() })
@@ -85,12 +62,12 @@ pub fn body_of(
     kind: &str,
     api_version: &str,
 ) -> Result<Decoded<Value>, ApiError> {
-    let document = match Form::of(content_type)? {
-        Form::Json => {
+    let document = match body_encoding(Some(content_type))? {
+        Encoding::Json => {
             document::parse(bytes).map_err(|error| unrecognized(kind, bytes, &error.to_string()))?
         }
-        Form::Yaml => document_of_yaml(bytes, kind)?,
-        Form::Protobuf => {
+        Encoding::Yaml => document_of_yaml(bytes, kind)?,
+        Encoding::Protobuf => {
             return Err(ApiError::unsupported_media_type(format!(
                 "{kind} cannot be read from protobuf: send JSON or YAML"
             )));
@@ -108,12 +85,12 @@ pub fn body_of(
 /// # Errors
 /// As [`body`].
 pub fn value(bytes: &[u8], content_type: &str) -> Result<Value, ApiError> {
-    match Form::of(content_type)? {
-        Form::Json => document::parse(bytes)
+    match body_encoding(Some(content_type))? {
+        Encoding::Json => document::parse(bytes)
             .map(|document| document.value)
             .map_err(|error| ApiError::bad_request(format!("the body cannot be read: {error}"))),
-        Form::Yaml => Ok(document_of_yaml(bytes, "DeleteOptions")?.value),
-        Form::Protobuf => Err(ApiError::unsupported_media_type(
+        Encoding::Yaml => Ok(document_of_yaml(bytes, "DeleteOptions")?.value),
+        Encoding::Protobuf => Err(ApiError::unsupported_media_type(
             "options cannot be read from protobuf: send JSON or YAML".to_owned(),
         )),
     }
@@ -134,22 +111,23 @@ pub fn patch(bytes: &[u8]) -> Result<Value, ApiError> {
 /// # Errors
 /// The decoder's words.
 pub fn patched<T: Kind + DeserializeOwned>(value: &Value) -> Result<Decoded<T>, String> {
-    let mut complaints = Vec::new();
-    let object = serde_ignored::deserialize(value, |path| note(&path, &mut complaints));
-    object.map(|object| Decoded { object, complaints }).map_err(|error| error.to_string())
+    let (object, unknown) = fields::from_value(value).map_err(|misfit| misfit.to_string())?;
+    let complaints = unknown.iter().map(|path| format!("unknown field {}", quote(path))).collect();
+    Ok(Decoded { object, complaints })
 }
 
 fn from_json<T: Kind + DeserializeOwned>(bytes: &[u8]) -> Result<Decoded<T>, ApiError> {
-    let mut complaints = Vec::new();
+    let mut odd = false;
     let mut input = serde_json::Deserializer::from_slice(bytes);
-    let read = serde_ignored::deserialize(&mut input, |path| note(&path, &mut complaints));
+    let read = serde_ignored::deserialize(&mut input, |path| odd |= !is_type_field(&path));
     // The decoder would take a list for an object whose fields come in order.
     let is_object = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
     if let (true, Ok(object), Ok(()), Ok(header)) =
         (is_object, read, input.end(), serde_json::from_slice::<Header>(bytes))
+        && !odd
     {
         check_header(&header, T::KIND, T::API_VERSION)?;
-        return Ok(Decoded { object, complaints });
+        return Ok(Decoded { object, complaints: Vec::new() });
     }
     let document = document::parse(bytes).map_err(|error| {
         let why = format!("couldn't get version/kind; json parse error: {error}");
@@ -211,51 +189,40 @@ fn check_header(header: &Header, kind: &str, api_version: &str) -> Result<(), Ap
 }
 
 fn unrecognized(kind: &str, bytes: &[u8], why: &str) -> ApiError {
-    use std::fmt::Write as _;
-    let mut shown = String::new();
-    for byte in &bytes[..bytes.len().min(SHOWN)] {
-        // Writing to a string does not fail.
-        let _ = write!(shown, "{byte:02x}");
-    }
-    let dots = if bytes.len() > SHOWN { " ..." } else { "" };
     ApiError::bad_request(format!(
-        "the object provided is unrecognized (must be of type {kind}): {why} ({shown}{dots})"
+        "the object provided is unrecognized (must be of type {kind}): {why} ({})",
+        beginning(bytes)
     ))
 }
 
-/// Notes a field that the kind does not have. Objects inside objects may say their own type.
-fn note(path: &serde_ignored::Path<'_>, complaints: &mut Vec<String>) {
-    let (text, depth) = path_text(path);
-    let last = text.rsplit('.').next().unwrap_or_default();
-    if matches!(last, "kind" | "apiVersion") && (depth == 1 || is_embedded(&text)) {
-        return;
+/// The beginning of a body: JSON as it is, anything else in hex.
+fn beginning(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let shown = &bytes[..bytes.len().min(SHOWN_BODY_BYTES)];
+    let mut text = String::new();
+    match bytes.first() {
+        None => text.push_str("<empty>"),
+        Some(b'{') => text.push_str(&String::from_utf8_lossy(shown)),
+        Some(_) => {
+            for byte in shown {
+                // Writing to a string does not fail.
+                let _ = write!(text, "{byte:02x}");
+            }
+        }
     }
-    complaints.push(format!("unknown field {text:?}"));
+    if bytes.len() > SHOWN_BODY_BYTES {
+        text.push_str(" ...");
+    }
+    text
 }
 
-/// Places at which a whole object stands inside another.
-fn is_embedded(text: &str) -> bool {
-    let parent = text.rsplit_once('.').map_or("", |(parent, _)| parent);
-    let field = parent.rsplit('.').next().unwrap_or_default();
-    let field = field.split('[').next().unwrap_or_default();
-    matches!(field, "image" | "import" | "signatures" | "manifests" | "items")
-}
-
-fn path_text(path: &serde_ignored::Path<'_>) -> (String, usize) {
-    use serde_ignored::Path;
+/// The two fields that every object has beside those of its struct.
+fn is_type_field(path: &serde_ignored::Path<'_>) -> bool {
     match path {
-        Path::Root => (String::new(), 0),
-        Path::Seq { parent, index } => {
-            let (text, depth) = path_text(parent);
-            (format!("{text}[{index}]"), depth + 1)
+        serde_ignored::Path::Map { parent: serde_ignored::Path::Root, key } => {
+            matches!(key.as_str(), "kind" | "apiVersion")
         }
-        Path::Map { parent, key } => {
-            let (text, depth) = path_text(parent);
-            (if text.is_empty() { key.clone() } else { format!("{text}.{key}") }, depth + 1)
-        }
-        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
-            path_text(parent)
-        }
+        _ => false,
     }
 }
 
@@ -322,6 +289,50 @@ mod tests {
         );
         assert!(refused("[]").contains("no object"));
         assert!(refused(r#"{"spec":{"tags":3}}"#).contains("cannot be handled as a ImageStream: "));
+    }
+
+    #[test]
+    fn values_of_the_wrong_type_are_named() {
+        let check = |text: &str, want: &str| {
+            let prefix =
+                "ImageStream in version \"v1\" cannot be handled as a ImageStream: json: cannot unmarshal";
+            assert_eq!(refused(text), format!("{prefix} {want}"), "{text}");
+        };
+        check(
+            r#"{"spec":{"tags":[{"name":true}]}}"#,
+            "bool into Go struct field TagReference.spec.tags.name of type string",
+        );
+        check(
+            r#"{"metadata":{"labels":{"a":1}}}"#,
+            "number into Go struct field ObjectMeta.metadata.labels of type string",
+        );
+        check(r#"{"spec":"x"}"#, "string into Go struct field ImageStream.spec of type v1.ImageStreamSpec");
+        check(
+            r#"{"spec":{"tags":[{"generation":"1"}]}}"#,
+            "string into Go struct field TagReference.spec.tags.generation of type int64",
+        );
+        check(
+            r#"{"spec":{"tags":[{"generation":1.5}]}}"#,
+            "number 1.5 into Go struct field TagReference.spec.tags.generation of type int64",
+        );
+    }
+
+    #[test]
+    fn the_beginning_of_a_body_is_shown() {
+        assert!(refused("").ends_with("(<empty>)"));
+        assert!(refused("[1]").ends_with("(5b315d)"));
+        assert!(refused("{\"a\":").ends_with("({\"a\":)"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_body_panics(body: Vec<u8>, text in "[{}\\[\\]\":,a-c0-9 ]{0,40}") {
+            for bytes in [body.as_slice(), text.as_bytes()] {
+                for media_type in ["application/json", "application/yaml", Encoding::Protobuf.media_type()] {
+                    let _ = super::body::<ImageStream>(bytes, media_type);
+                }
+            }
+        }
     }
 
     #[test]
