@@ -3,8 +3,12 @@
 pub mod body;
 pub mod bootstrap;
 pub mod clock;
+pub mod image;
 pub mod limits;
 pub mod pki;
 pub mod random;
 pub mod settings;
+pub mod stream;
 pub mod tasks;
+pub mod validate;
+pub mod view;
