@@ -3,7 +3,9 @@
 pub mod body;
 pub mod bootstrap;
 pub mod clock;
+pub mod control;
 pub mod image;
+pub mod import;
 pub mod limits;
 pub mod pki;
 pub mod random;
