@@ -16,6 +16,7 @@ use crate::random::Random;
 use crate::rendered::RenderedTags;
 use crate::settings::Settings;
 use crate::stored::Cache;
+use crate::stream::StreamSettings;
 use crate::tasks::Tasks;
 
 /// The context, shared.
@@ -25,6 +26,8 @@ pub type Ctx = Arc<Context>;
 pub struct Context {
     /// What the operator set.
     pub settings: Settings,
+    /// What streams follow, from the settings.
+    pub streams: StreamSettings,
     /// The time.
     pub clock: Clock,
     /// Chance.

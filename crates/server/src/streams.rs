@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use machinery::image::well_known::IMAGE_STREAM_TAG;
 use machinery::image::{Image, ImageStream, TagEvent};
 use machinery::status::{ApiError, GroupResource};
 use machinery::time::Time;
@@ -104,14 +105,16 @@ pub async fn write(ctx: &Ctx, write: Write<'_>) -> Result<Written, ApiError> {
     let passage = Passage {
         now: ctx.clock.now(),
         writer: write.writer,
-        settings: &ctx.settings.images,
+        settings: &ctx.streams,
         lookup: &lookup,
         limits: &stream::StreamLimits::default(),
     };
-    let kind = GroupResource::new(machinery::image::GROUP, "ImageStream");
     let old = write.old.map(|old| &old.object);
-    let passed = stream::pass(old, write.new.clone(), &passage)
-        .map_err(|errors| ApiError::invalid(kind, write.name, &errors))?;
+    let mut passed = stream::pass(old, write.new.clone(), &passage)
+        .map_err(|errors| stream::invalid(write.name, &errors))?;
+    if write.old.is_none() && passed.stream.metadata.uid.is_empty() {
+        fill_identity(ctx, passed.stream.metadata_mut());
+    }
     commit(ctx, &write, passed).await
 }
 
@@ -183,7 +186,7 @@ pub fn fill_identity(ctx: &Ctx, metadata: &mut machinery::meta::ObjectMeta) {
 
 fn written(passed: &Passed, revision: Revision, images: Vec<Image>, known: &[bool], unchanged: bool) -> Written {
     let mut stream = passed.stream.clone();
-    stream.metadata.resource_version = revision.to_string();
+    stream.metadata.resource_version = if revision == Revision::ZERO { String::new() } else { revision.to_string() };
     let images = images.into_iter().zip(known.iter().map(|known| !known)).collect();
     Written { stream: Loaded { object: stream, revision }, images, unchanged }
 }
@@ -206,7 +209,8 @@ fn ledger_rows(ctx: &Ctx, write: &Write<'_>, passed: &Passed, images: &[Image]) 
         held.and_then(|entry| decode::<Image>(ctx, entry).ok())
             .map_or(Time::ZERO, |image| image.object.metadata.creation_timestamp)
     };
-    entry.rows(&passed.moves, first_seen, |moved| cause_of(write, passed, moved))
+    let moves: Vec<Move> = passed.moves.iter().filter(|moved| moved.points_elsewhere()).cloned().collect();
+    entry.rows(&moves, first_seen, |moved| cause_of(write, passed, moved))
 }
 
 /// A move is a rollback when it returns to an image that the tag held before, and follows when only another tag was
@@ -219,7 +223,17 @@ fn cause_of(write: &Write<'_>, passed: &Passed, moved: &Move) -> Cause {
             return Cause::Rollback;
         }
     }
-    if passed.followed.contains(&moved.tag) { Cause::Follow } else { write.cause }
+    if follows(write, passed, moved) { Cause::Follow } else { write.cause }
+}
+
+/// True when the tag only names another tag of the stream, and nobody changed that now: it moved because the other did.
+fn follows(write: &Write<'_>, passed: &Passed, moved: &Move) -> bool {
+    let spec = passed.stream.spec.tag(&moved.tag);
+    let before = write.old.and_then(|old| old.object.spec.tag(&moved.tag));
+    let tracks = spec.and_then(|tag| tag.from.as_ref()).is_some_and(|from| {
+        from.kind == IMAGE_STREAM_TAG && (from.namespace.is_empty() || from.namespace == write.namespace)
+    });
+    tracks && spec.map(|tag| &tag.from) == before.map(|tag| &tag.from)
 }
 
 /// Turns a failed commit of an object into what the client is told.
@@ -249,7 +263,7 @@ impl Lookup for Streams<'_> {
         match load(self.ctx, namespace, name) {
             Ok(found) => found.map(|loaded| {
                 let mut stream = loaded.object;
-                stream::decorate(&mut stream, &self.ctx.settings.images);
+                stream::decorate(&mut stream, &self.ctx.streams);
                 Arc::new(stream)
             }),
             Err(error) => {

@@ -112,7 +112,7 @@ async fn request(call: &Call) -> Result<Reply, ApiError> {
         &call.resource.api_version(),
     )?;
     let asked: ProjectRequest =
-        serde_json::from_value(body).map_err(|error| ApiError::bad_request(error.to_string()))?;
+        serde_json::from_value(call.accept(body)?).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let name = &asked.metadata.name;
     let errors: Vec<FieldError> = validate::dns_label_errors(name, false)
         .into_iter()

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use machinery::field::FieldErrors;
 use machinery::image::{Image, ImageStream};
+use machinery::decode::{self, Decoded};
 use machinery::json;
 use machinery::patch::{self, MergeSchema};
 use machinery::status::{ApiError, GroupResource};
-use machinery::validate::{self, NameRule, Scope};
+use machinery::validate::{self, Scope};
 use serde_json::Value;
 use store::{CommitError, Expect, Key, Revision, Txn};
 
@@ -28,7 +29,7 @@ pub trait Strategy: Storable + std::fmt::Debug {
     ///
     /// # Errors
     /// The decoder's words.
-    fn from_value(resource: &Resource, value: Value, ctx: &Ctx) -> Result<Self, String>;
+    fn from_value(resource: &Resource, value: Value, ctx: &Ctx) -> Result<Decoded<Self>, String>;
 
     /// The object as clients see it, with its type header.
     fn to_value(&self, resource: &Resource, ctx: &Ctx) -> Value;
@@ -61,21 +62,21 @@ pub trait Strategy: Storable + std::fmt::Debug {
 }
 
 impl Strategy for ImageStream {
-    fn from_value(_: &Resource, value: Value, ctx: &Ctx) -> Result<ImageStream, String> {
-        let mut stream: ImageStream = serde_json::from_value(value).map_err(|error| error.to_string())?;
-        stream.normalize(ctx.settings.images.import_mode());
-        Ok(stream)
+    fn from_value(_: &Resource, value: Value, ctx: &Ctx) -> Result<Decoded<ImageStream>, String> {
+        let mut decoded = decode::patched::<ImageStream>(&value)?;
+        decoded.object.normalize(crate::stream::import_mode(&ctx.streams));
+        Ok(decoded)
     }
 
     fn to_value(&self, resource: &Resource, ctx: &Ctx) -> Value {
         let mut shown = self.clone();
-        crate::stream::decorate(&mut shown, &ctx.settings.images);
+        crate::stream::decorate(&mut shown, &ctx.streams);
         typed_value(resource, &shown)
     }
 
     fn render(&self, _: &'static Resource, ctx: &Ctx) -> Bytes {
         let mut shown = self.clone();
-        crate::stream::decorate(&mut shown, &ctx.settings.images);
+        crate::stream::decorate(&mut shown, &ctx.streams);
         json::object(&shown).into()
     }
 
@@ -133,10 +134,10 @@ impl Strategy for ImageStream {
 }
 
 impl Strategy for Image {
-    fn from_value(_: &Resource, value: Value, _: &Ctx) -> Result<Image, String> {
-        let mut image: Image = serde_json::from_value(value).map_err(|error| error.to_string())?;
-        image::normalize_metadata(&mut image).map_err(|error| error.to_string())?;
-        Ok(image)
+    fn from_value(_: &Resource, value: Value, _: &Ctx) -> Result<Decoded<Image>, String> {
+        let mut decoded = decode::patched::<Image>(&value)?;
+        image::normalize(&mut decoded.object).map_err(|error| error.to_string())?;
+        Ok(decoded)
     }
 
     fn to_value(&self, resource: &Resource, _: &Ctx) -> Value {
@@ -167,16 +168,16 @@ impl Strategy for Image {
     ) -> BoxFuture<'a, Result<Loaded<Image>, ApiError>> {
         Box::pin(async move {
             let now = call.ctx.clock.now();
-            let errors = match old {
-                None => {
-                    image::prepare_create(&mut new, now);
-                    image::validate(&new)
-                }
+            let (failed, errors) = match old {
+                None => (image::prepare_create(&mut new, now), image::check(&new, "")),
                 Some(old) => {
-                    image::prepare_update(&mut new, &old.object, now);
-                    image::validate_update(&new, &old.object)
+                    let failed = image::prepare_update(&old.object, &mut new, now);
+                    (failed, image::check_update(&old.object, &new))
                 }
             };
+            if let Some(why) = failed {
+                tracing::warn!(image = new.metadata.name, %why, "metadata could not be derived; stored without");
+            }
             reject(call, &new.metadata.name, errors)?;
             commit(call, old, new, dry_run).await
         })
@@ -188,12 +189,13 @@ impl Strategy for Image {
 }
 
 impl Strategy for Plain {
-    fn from_value(_: &Resource, mut value: Value, _: &Ctx) -> Result<Plain, String> {
+    fn from_value(_: &Resource, mut value: Value, _: &Ctx) -> Result<Decoded<Plain>, String> {
         if let Some(object) = value.as_object_mut() {
             object.remove("kind");
             object.remove("apiVersion");
         }
-        serde_json::from_value(value).map_err(|error| error.to_string())
+        let object = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        Ok(Decoded { object, complaints: Vec::new() })
     }
 
     fn to_value(&self, resource: &Resource, _: &Ctx) -> Value {
@@ -228,7 +230,7 @@ impl Strategy for Plain {
             (rules.prepare)(&mut new, before);
             prepare_generation(rules, &mut new, before);
             let scope = if call.resource.namespaced { Scope::Namespaced } else { Scope::Cluster };
-            let names = if rules.label_names { NameRule::DnsLabel } else { NameRule::DnsSubdomain };
+            let names = if rules.label_names { validate::dns_label_errors } else { validate::dns_subdomain_errors };
             let mut errors: FieldErrors = validate::object_meta(&new.metadata, scope, names);
             if let Some(before) = before {
                 errors.extend(validate::object_meta_update(&new.metadata, &before.metadata));
@@ -250,7 +252,8 @@ impl Strategy for Plain {
     }
 }
 
-fn typed_value<T: serde::Serialize>(resource: &Resource, object: &T) -> Value {
+/// An object as clients see it, with its type header.
+pub fn typed_value<T: serde::Serialize>(resource: &Resource, object: &T) -> Value {
     let mut value = serde_json::to_value(object).expect("API types serialize to JSON: string keys, no failing field");
     value["kind"] = resource.kind.into();
     value["apiVersion"] = resource.api_version().into();

@@ -4,7 +4,8 @@
 //! else changed it. Where the client did not say which version it means, a lost race is run again.
 
 use machinery::meta::ObjectMeta;
-use machinery::options::{DeleteOptions, Preconditions, Propagation};
+use machinery::decode::Decoded;
+use machinery::options::{DeleteOptions, FieldValidation, Preconditions, Propagation};
 use machinery::patch;
 use machinery::status::{ApiError, GroupResource};
 use machinery::time::Time;
@@ -78,7 +79,7 @@ pub fn settle_namespace(call: &Call, metadata: &mut ObjectMeta) -> Result<(), Ap
 /// # Errors
 /// As the rules and the store say.
 pub async fn create<T: Strategy>(call: &Call, mut new: T) -> Result<Loaded<T>, ApiError> {
-    let options = call.write_options("CreateOptions")?;
+    let options = call.write_options()?;
     settle_namespace(call, new.metadata_mut())?;
     check_namespace(call, call.of(), &new.metadata().name)?;
     if !new.metadata().resource_version.is_empty() {
@@ -138,7 +139,7 @@ fn being_deleted<T: Strategy>(call: &Call, name: &str) -> Option<ApiError> {
 /// # Errors
 /// As the rules and the store say.
 pub async fn update<T: Strategy>(call: &Call, new: T) -> Result<Loaded<T>, ApiError> {
-    let options = call.write_options("UpdateOptions")?;
+    let options = call.write_options()?;
     let mut new = new;
     settle_namespace(call, new.metadata_mut())?;
     settle_name(call, new.metadata_mut())?;
@@ -199,16 +200,7 @@ async fn replace<T: Strategy>(
 ) -> Result<Loaded<T>, ApiError> {
     let before = old.object.metadata();
     let metadata = new.metadata_mut();
-    if metadata.uid.is_empty() {
-        metadata.uid.clone_from(&before.uid);
-    }
-    if metadata.creation_timestamp.is_zero() {
-        metadata.creation_timestamp = before.creation_timestamp;
-    }
-    metadata.deletion_timestamp = before.deletion_timestamp;
-    metadata.deletion_grace_period_seconds = before.deletion_grace_period_seconds;
-    metadata.managed_fields.clone_from(&before.managed_fields);
-    metadata.self_link.clear();
+    keep_system_fields(before, metadata);
     let goes = before.deletion_timestamp.is_some() && metadata.finalizers.is_empty();
     if !goes {
         return T::save(call, Some(old), new, dry_run).await;
@@ -220,12 +212,26 @@ async fn replace<T: Strategy>(
     Ok(checked)
 }
 
+/// Takes over what only the server sets.
+pub fn keep_system_fields(before: &ObjectMeta, metadata: &mut ObjectMeta) {
+    if metadata.uid.is_empty() {
+        metadata.uid.clone_from(&before.uid);
+    }
+    if metadata.creation_timestamp.is_zero() {
+        metadata.creation_timestamp = before.creation_timestamp;
+    }
+    metadata.deletion_timestamp = before.deletion_timestamp;
+    metadata.deletion_grace_period_seconds = before.deletion_grace_period_seconds;
+    metadata.managed_fields.clone_from(&before.managed_fields);
+    metadata.self_link.clear();
+}
+
 /// PATCH.
 ///
 /// # Errors
 /// As the patch, the rules and the store say.
 pub async fn patch<T: Strategy>(call: &Call) -> Result<Loaded<T>, ApiError> {
-    let options = call.write_options("PatchOptions")?;
+    let options = call.write_options()?;
     let kind = call.patch_kind()?;
     let change = call.patch_body()?;
     for attempt in 1.. {
@@ -255,11 +261,25 @@ pub async fn patch<T: Strategy>(call: &Call) -> Result<Loaded<T>, ApiError> {
 /// As said.
 pub fn decode_patched<T: Strategy>(call: &Call, patched: Value) -> Result<T, ApiError> {
     let shown = patched.to_string();
-    T::from_value(call.resource, patched, &call.ctx).map_err(|why| unfit_patch(shown, &why))
+    let decoded = T::from_value(call.resource, patched, &call.ctx).map_err(|why| unfit_patch(&shown, &why))?;
+    accept_patched(call, decoded, &shown)
+}
+
+/// Warns of fields that the kind does not have, or refuses them, as the request wants it.
+///
+/// # Errors
+/// The nameless 422 in strict mode.
+pub fn accept_patched<T>(call: &Call, decoded: Decoded<T>, shown: &str) -> Result<T, ApiError> {
+    if call.write_options()?.field_validation == FieldValidation::Strict && !decoded.complaints.is_empty() {
+        let why = format!("strict decoding error: {}", decoded.complaints.join(", "));
+        return Err(unfit_patch(shown, &why));
+    }
+    call.warn(decoded.complaints)?;
+    Ok(decoded.object)
 }
 
 /// The nameless 422.
-pub fn unfit_patch(shown: String, why: &str) -> ApiError {
+pub fn unfit_patch(shown: &str, why: &str) -> ApiError {
     let error = machinery::field::FieldError::invalid("patch", shown, why);
     ApiError::invalid(GroupResource::new("", ""), "", &[error])
 }
