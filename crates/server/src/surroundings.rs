@@ -190,16 +190,16 @@ impl Streams for All {
 
     fn changes(&self) -> BoxStream<'static, Change> {
         let cache = Arc::clone(&self.ctx.cache);
-        let start = cache.snapshot().revision();
+        let start = cache.snapshot().revision;
         let prefix = resource::streams().prefix();
         let changes = stream::unfold(None, move |cursor| {
             let (cache, prefix) = (Arc::clone(&cache), prefix.clone());
             async move {
                 let fresh = cursor.is_none();
-                let after = if fresh { start } else { cache.snapshot().revision() };
+                let after = if fresh { start } else { cache.snapshot().revision };
                 let Some(mut cursor) = cursor.or_else(|| cache.subscribe(&prefix, after).ok()) else {
                     // The start is no longer kept: begin again from now.
-                    let now = cache.snapshot().revision();
+                    let now = cache.snapshot().revision;
                     return Some((Change::Missed, cache.subscribe(&prefix, now).ok()));
                 };
                 match cursor.next().await {
@@ -209,7 +209,7 @@ impl Streams for All {
                         Some((Change::Stream(key), Some(cursor)))
                     }
                     Err(_lagged) => {
-                        let now = cache.snapshot().revision();
+                        let now = cache.snapshot().revision;
                         Some((Change::Missed, cache.subscribe(&prefix, now).ok()))
                     }
                 }

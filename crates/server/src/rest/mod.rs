@@ -210,7 +210,7 @@ impl Decode for ImageStream {
 impl Decode for Image {
     fn body(call: &Call) -> Result<Image, ApiError> {
         let mut image: Image = call.object()?;
-        crate::image::normalize(&mut image).map_err(|why| {
+        crate::image::normalize_metadata(&mut image).map_err(|why| {
             let version = call.resource.version;
             ApiError::bad_request(format!("Image in version {version:?} cannot be handled as a Image: {why}"))
         })?;

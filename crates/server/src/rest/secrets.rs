@@ -26,7 +26,7 @@ pub fn get(call: &Call) -> Result<Reply, ApiError> {
     }
     let snapshot = call.ctx.cache.snapshot();
     let secrets = pull_secrets(call, call.namespace());
-    let metadata = ListMeta { resource_version: snapshot.revision().to_string(), ..ListMeta::default() };
+    let metadata = ListMeta { resource_version: snapshot.revision.to_string(), ..ListMeta::default() };
     let items = secrets.iter().map(|(entry, _)| entry.object.item()).collect();
     Ok(Reply::list(metadata, items))
 }

@@ -60,10 +60,10 @@ async fn save(
     dry_run: bool,
 ) -> Result<(), ApiError> {
     let now = call.ctx.clock.now();
-    if let Some(why) = image::prepare_update(&loaded.object, &mut changed, now) {
+    if let Some(why) = image::prepare_update(&mut changed, &loaded.object, now) {
         tracing::warn!(image = changed.metadata.name, %why, "metadata could not be derived");
     }
-    let errors: Vec<FieldError> = image::check_update(&loaded.object, &changed);
+    let errors: Vec<FieldError> = image::validate_update(&changed, &loaded.object);
     let to_images = call.to(resource::images());
     strategy::reject(&to_images, &changed.metadata.name, errors)?;
     strategy::commit(&to_images, Some(loaded), changed, dry_run).await.map(drop)

@@ -136,7 +136,7 @@ impl Strategy for ImageStream {
 impl Strategy for Image {
     fn from_value(_: &Resource, value: Value, _: &Ctx) -> Result<Decoded<Image>, String> {
         let mut decoded = decode::patched::<Image>(&value)?;
-        image::normalize(&mut decoded.object).map_err(|error| error.to_string())?;
+        image::normalize_metadata(&mut decoded.object).map_err(|error| error.to_string())?;
         Ok(decoded)
     }
 
@@ -169,10 +169,10 @@ impl Strategy for Image {
         Box::pin(async move {
             let now = call.ctx.clock.now();
             let (failed, errors) = match old {
-                None => (image::prepare_create(&mut new, now), image::check(&new, "")),
+                None => (image::prepare_create(&mut new, now), image::validate(&new)),
                 Some(old) => {
-                    let failed = image::prepare_update(&old.object, &mut new, now);
-                    (failed, image::check_update(&old.object, &new))
+                    let failed = image::prepare_update(&mut new, &old.object, now);
+                    (failed, image::validate_update(&new, &old.object))
                 }
             };
             if let Some(why) = failed {

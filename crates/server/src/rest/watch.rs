@@ -43,7 +43,7 @@ pub fn watch(call: Call, place: Place) -> Result<Reply, ApiError> {
         Form::Table(_) => IncludeObject::parse(&call.query)?,
         _ => IncludeObject::default(),
     };
-    let wanted = options.watch_version()?.map(Revision::from);
+    let wanted = options.watch_version()?.map(Revision);
     let selection = Selection::of(&call, &options)?;
     let state = Watch::start(call, &options, wanted, selection, include, place);
     let frames = stream::unfold(state, |mut state| async move { state.next().await.map(|chunk| (chunk, state)) });
@@ -62,7 +62,7 @@ struct Watch {
     form: Form,
     include: IncludeObject,
     ready: VecDeque<Bytes>,
-    cursor: Option<Cursor<Served>>,
+    cursor: Option<Cursor<Renderer>>,
     deadline: Instant,
     bookmarks: Option<Instant>,
     told: Revision,
@@ -105,7 +105,7 @@ impl Watch {
         let snapshot = self.ctx.cache.snapshot();
         let after = match wanted {
             Some(revision) if !initial => revision,
-            _ => snapshot.revision(),
+            _ => snapshot.revision,
         };
         self.told = after;
         match self.ctx.cache.subscribe(&self.stored.prefix(), after) {
@@ -131,7 +131,7 @@ impl Watch {
             }
         }
         if options.send_initial_events == Some(true) && options.allow_watch_bookmarks {
-            chunk.put(self.bookmark(snapshot.revision(), true));
+            chunk.put(self.bookmark(snapshot.revision, true));
         }
         if !chunk.is_empty() {
             self.ready.push_back(chunk.freeze());
@@ -173,7 +173,7 @@ impl Watch {
         }
     }
 
-    fn tell(&mut self, events: &[Arc<Event<Served>>]) {
+    fn tell(&mut self, events: &[Arc<Event<Renderer>>]) {
         let mut chunk = BytesMut::new();
         for event in events {
             self.told = event.revision;
@@ -186,7 +186,7 @@ impl Watch {
         }
     }
 
-    fn event_frame(&mut self, event: &Event<Served>) -> Option<Bytes> {
+    fn event_frame(&mut self, event: &Event<Renderer>) -> Option<Bytes> {
         if !self.namespace.is_empty() && event.entry.key.namespace() != Some(self.namespace.as_str()) {
             return None;
         }
