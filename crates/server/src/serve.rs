@@ -78,6 +78,9 @@ pub struct Running {
     failed: oneshot::Receiver<String>,
 }
 
+/// The store with the news of its failure.
+type Opened = (Embedded, oneshot::Receiver<String>);
+
 /// How often the server's certificate is made anew.
 const CERTIFICATE_PERIOD: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -121,7 +124,7 @@ pub async fn context(
 ) -> Result<Ctx, ServeError> {
     let web = WebTransport::new(WebSettings::default()).map_err(|error| ServeError::Transport(error.to_string()))?;
     let renderer = Renderer::new(settings.images.clone());
-    let cache = Cache::start(&store, renderer, CacheLimits::default()).await?;
+    let cache = Cache::start(&*store, renderer, CacheLimits::default()).await?;
     let imports = import::Engine::new(&settings);
     Ok(Arc::new(Context {
         settings,
@@ -129,7 +132,9 @@ pub async fn context(
         random,
         tasks: Tasks::new(),
         store,
+        cache_is_current: cache.is_attached(),
         cache,
+        failure: Arc::default(),
         transport: Arc::new(web),
         imports,
         authenticator,
@@ -149,7 +154,7 @@ fn check(settings: &Settings) -> Result<(), ServeError> {
     Ok(())
 }
 
-fn open_store(dir: PathBuf) -> Result<(Embedded, oneshot::Receiver<String>), ServeError> {
+fn open_store(dir: PathBuf) -> Result<Opened, ServeError> {
     let (fatal, failed) = oneshot::channel();
     let options = Options { on_fatal: Some(Box::new(move |why| drop(fatal.send(why.to_string())))), ..Options::default() };
     Ok((Embedded::open(dir, options)?, failed))
@@ -224,6 +229,9 @@ impl Running {
             () = self.ctx.tasks.stopping() => None,
             why = &mut self.failed => why.ok(),
         };
+        if let Some(why) = &failure {
+            self.ctx.fail(why);
+        }
         info!("stopping");
         self.ctx.tasks.stop();
         if failure.is_none() {

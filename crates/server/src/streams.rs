@@ -101,6 +101,12 @@ pub fn decode<T: Storable>(ctx: &Ctx, entry: &Entry) -> Result<Loaded<T>, ApiErr
 /// # Errors
 /// 422 from the rules, 409 when somebody else was faster, 5xx when the store fails.
 pub async fn write(ctx: &Ctx, write: Write<'_>) -> Result<Written, ApiError> {
+    let passed = pass(ctx, &write)?;
+    commit(ctx, &write, passed).await
+}
+
+/// Applies the rules.
+fn pass(ctx: &Ctx, write: &Write<'_>) -> Result<Passed, ApiError> {
     let lookup = Streams { ctx, actor: write.actor };
     let passage = Passage {
         now: ctx.clock.now(),
@@ -115,7 +121,7 @@ pub async fn write(ctx: &Ctx, write: Write<'_>) -> Result<Written, ApiError> {
     if write.old.is_none() && passed.stream.metadata.uid.is_empty() {
         fill_identity(ctx, passed.stream.metadata_mut());
     }
-    commit(ctx, &write, passed).await
+    Ok(passed)
 }
 
 async fn commit(ctx: &Ctx, write: &Write<'_>, passed: Passed) -> Result<Written, ApiError> {
@@ -243,6 +249,7 @@ pub fn commit_failed(error: CommitError, request_resource: &str, name: &str, cre
         CommitError::Conflict { .. } if creating => ApiError::already_exists(of, name),
         CommitError::Conflict { .. } => ApiError::modified(of, name),
         CommitError::TooLarge { .. } => ApiError::too_large(error.to_string()),
+        CommitError::Duplicate { .. } => ApiError::internal(&error.to_string()),
         CommitError::Unavailable(_) => ApiError::unavailable(error.to_string()),
     }
 }

@@ -122,7 +122,8 @@ impl Surroundings for Import<'_> {
 
     fn pull_secrets(&self, namespace: &str) -> Vec<PullSecret> {
         let snapshot = self.ctx.cache.snapshot();
-        let entries = snapshot.range(&resource::secrets().prefix_in(namespace), None);
+        let prefix = resource::secrets().prefix_in(namespace);
+        let entries = snapshot.range(&prefix, None);
         let secrets = entries.filter_map(|entry| streams::decode::<Plain>(self.ctx, entry).ok());
         secrets.filter_map(|secret| pull_secret(&secret.object)).collect()
     }
@@ -180,7 +181,8 @@ struct All {
 impl Streams for All {
     fn all(&self) -> Vec<StreamKey> {
         let snapshot = self.ctx.cache.snapshot();
-        let entries = snapshot.range(&resource::streams().prefix(), None);
+        let prefix = resource::streams().prefix();
+        let entries = snapshot.range(&prefix, None);
         entries.map(|entry| StreamKey::new(entry.key.namespace().unwrap_or_default(), entry.key.name())).collect()
     }
 

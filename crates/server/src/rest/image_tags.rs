@@ -23,7 +23,7 @@ const KIND: TagKind = TagKind::ImageTag;
 ///
 /// # Errors
 /// As the verb's rules say.
-pub async fn answer(call: &Call) -> Result<Reply, ApiError> {
+pub(super) async fn answer(call: &Call) -> Result<Reply, ApiError> {
     match call.info.verb {
         Verb::Get => get(call),
         Verb::List => list(call).await,

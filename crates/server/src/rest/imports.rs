@@ -16,7 +16,7 @@ use crate::{limits, surroundings};
 /// # Errors
 /// 422 for bad requests, 409 when the stream was changed meanwhile, 504 when it took too long. What is wrong with a single
 /// image is told inside the answer.
-pub async fn create(call: &Call) -> Result<Reply, ApiError> {
+pub(super) async fn create(call: &Call) -> Result<Reply, ApiError> {
     let dry_run = call.write_options()?.dry_run;
     let mut request: ImageStreamImport = call.object()?;
     settle_namespace(call, &mut request.metadata)?;

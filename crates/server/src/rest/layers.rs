@@ -17,7 +17,7 @@ use crate::view::layers::{self, ImageParts};
 ///
 /// # Errors
 /// 404, or 422 when an image contradicts itself.
-pub fn get(call: &Call) -> Result<Reply, ApiError> {
+pub(super) fn get(call: &Call) -> Result<Reply, ApiError> {
     let (_, layers) = load(call, &call.info.name)?;
     Ok(Reply::object(200, json::object(&layers)))
 }
@@ -26,7 +26,7 @@ pub fn get(call: &Call) -> Result<Reply, ApiError> {
 ///
 /// # Errors
 /// As [`get`].
-pub fn load(call: &Call, name: &str) -> Result<(ImageStream, ImageStreamLayers), ApiError> {
+pub(super) fn load(call: &Call, name: &str) -> Result<(ImageStream, ImageStreamLayers), ApiError> {
     let snapshot = call.ctx.cache.snapshot();
     let key = resource::streams().key(call.namespace(), name);
     let entry = snapshot.get(&key).ok_or_else(|| ApiError::not_found(call.of(), name))?;

@@ -22,7 +22,7 @@ use crate::image;
 /// # Errors
 /// 422 for bad mappings, 404 when there is no stream (its resource is the mapping's: registries make the stream then),
 /// 409 when the tag was moved elsewhere at the same time.
-pub async fn create(call: &Call) -> Result<Reply, ApiError> {
+pub(super) async fn create(call: &Call) -> Result<Reply, ApiError> {
     let dry_run = call.write_options()?.dry_run;
     let mut request: ImageStreamMapping = call.object()?;
     settle_namespace(call, &mut request.metadata)?;

@@ -27,7 +27,7 @@ const REQUESTER: &str = "openshift.io/requester";
 ///
 /// # Errors
 /// As the namespace's own verbs.
-pub async fn answer(call: &Call, view: View) -> Result<Reply, ApiError> {
+pub(super) async fn answer(call: &Call, view: View) -> Result<Reply, ApiError> {
     if view == View::ProjectRequest {
         return match call.info.verb {
             Verb::Create => request(call).await,

@@ -22,7 +22,7 @@ use crate::stored::{Entry, Served};
 ///
 /// # Errors
 /// 404; 500 for a version that is no number or an object that cannot be read.
-pub async fn get(call: &Call) -> Result<Reply, ApiError> {
+pub(super) async fn get(call: &Call) -> Result<Reply, ApiError> {
     if let VersionQuery::AtLeast(revision) = GetOptions::parse(&call.query).version()? {
         wait_for(call, Revision(revision)).await?;
     }
@@ -35,7 +35,7 @@ pub async fn get(call: &Call) -> Result<Reply, ApiError> {
 
 /// What a list or watch selects.
 #[derive(Debug, Default)]
-pub struct Selection {
+pub(super) struct Selection {
     /// By labels.
     pub labels: LabelSelector,
     /// By fields.
@@ -47,7 +47,7 @@ impl Selection {
     ///
     /// # Errors
     /// 400 for selectors that cannot be parsed or name fields that cannot be selected by.
-    pub fn of(call: &Call, options: &ListOptions) -> Result<Selection, ApiError> {
+    pub(super) fn of(call: &Call, options: &ListOptions) -> Result<Selection, ApiError> {
         let labels = options.label_selector.clone();
         let mut fields = options.field_selector.clone();
         let known: &[&str] = match call.resource.plural {
@@ -71,12 +71,12 @@ impl Selection {
     }
 
     /// True when everything is selected.
-    pub fn is_everything(&self) -> bool {
+    pub(super) fn is_everything(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
     /// Whether an object is selected.
-    pub fn matches(&self, entry: &store::cache::Entry<Served>) -> bool {
+    pub(super) fn matches(&self, entry: &store::cache::Entry<Served>) -> bool {
         if !self.labels.matches(&entry.object.labels) {
             return false;
         }
@@ -96,7 +96,7 @@ impl Selection {
 
 /// A page of a list.
 #[derive(Debug)]
-pub struct Listed {
+pub(super) struct Listed {
     /// The objects.
     pub entries: Vec<Entry>,
     /// The list's own metadata.
@@ -107,7 +107,7 @@ pub struct Listed {
 ///
 /// # Errors
 /// As [`list_entries`].
-pub async fn list(call: &Call) -> Result<Reply, ApiError> {
+pub(super) async fn list(call: &Call) -> Result<Reply, ApiError> {
     let options = ListOptions::parse(&call.query)?;
     let listed = list_entries(call, &options).await?;
     let readable = listed.entries.iter().filter(|entry| entry.object.is_readable());
@@ -119,7 +119,7 @@ pub async fn list(call: &Call) -> Result<Reply, ApiError> {
 ///
 /// # Errors
 /// 400 for bad selectors and tokens, 410 for versions that are gone, 504 for those that never come.
-pub async fn list_entries(call: &Call, options: &ListOptions) -> Result<Listed, ApiError> {
+pub(super) async fn list_entries(call: &Call, options: &ListOptions) -> Result<Listed, ApiError> {
     let selection = Selection::of(call, options)?;
     let prefix = call.resource.prefix_in(&call.info.namespace);
     let (snapshot, after) = match options.r#continue.as_str() {
@@ -142,7 +142,7 @@ pub async fn list_entries(call: &Call, options: &ListOptions) -> Result<Listed, 
     }
     let mut metadata = ListMeta { resource_version: snapshot.revision.to_string(), ..ListMeta::default() };
     if let Some(last) = next {
-        call.ctx.cache.pin(snapshot.revision);
+        call.ctx.cache.pin(snapshot.revision).map_err(|error| gone(&error))?;
         metadata.r#continue = token(&snapshot, &last, &prefix);
         // With a selector the rest cannot be counted without looking at all of it: Kubernetes leaves it out too.
         metadata.remaining_item_count =
@@ -152,7 +152,7 @@ pub async fn list_entries(call: &Call, options: &ListOptions) -> Result<Listed, 
 }
 
 /// The state that a list without a token is to show.
-async fn at_version(call: &Call, options: &ListOptions) -> Result<Arc<Snapshot<Renderer>>, ApiError> {
+async fn at_version(call: &Call, options: &ListOptions) -> Result<Arc<Snapshot<Served>>, ApiError> {
     let revision = match options.list_version()? {
         VersionQuery::Latest | VersionQuery::Any => return Ok(call.ctx.cache.snapshot()),
         VersionQuery::AtLeast(revision) | VersionQuery::Exact(revision) => Revision(revision),
@@ -204,13 +204,13 @@ struct Token {
 
 const TOKEN_VERSION: &str = "meta.k8s.io/v1";
 
-fn token(snapshot: &Snapshot<Renderer>, last: &str, prefix: &str) -> String {
+fn token(snapshot: &Snapshot<Served>, last: &str, prefix: &str) -> String {
     let start = last.strip_prefix(prefix).unwrap_or(last);
     let token = Token { v: TOKEN_VERSION.to_owned(), rv: snapshot.revision.0, start: format!("{start}\0") };
     URL_SAFE_NO_PAD.encode(machinery::json::compact(&token))
 }
 
-type Position = (Arc<Snapshot<Renderer>>, Option<String>);
+type Position = (Arc<Snapshot<Served>>, Option<String>);
 
 fn from_token(call: &Call, text: &str, prefix: &str) -> Result<Position, ApiError> {
     let bad = |why: &str| {

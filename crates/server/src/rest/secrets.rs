@@ -20,7 +20,7 @@ const PULL_TYPES: [&str; 2] = ["kubernetes.io/dockercfg", "kubernetes.io/dockerc
 ///
 /// # Errors
 /// 400 for any query: the reference understands none, and clients rely on being told.
-pub fn get(call: &Call) -> Result<Reply, ApiError> {
+pub(super) fn get(call: &Call) -> Result<Reply, ApiError> {
     if !call.query.is_empty() {
         return Err(ApiError::bad_request("converting (url.Values) to (v1.ListOptions): unknown conversion"));
     }

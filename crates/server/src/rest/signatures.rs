@@ -18,7 +18,7 @@ use crate::streams::{fill_identity, load_image};
 ///
 /// # Errors
 /// 422 for bad signatures, 404 for images that are not there, 409 for signatures that are.
-pub async fn answer(call: &Call) -> Result<Reply, ApiError> {
+pub(super) async fn answer(call: &Call) -> Result<Reply, ApiError> {
     match call.info.verb {
         Verb::Create => create(call).await,
         Verb::Delete => delete(call).await,

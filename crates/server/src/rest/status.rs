@@ -13,14 +13,14 @@ use super::write::{accept_patched, settle_name, settle_namespace, unfit_patch};
 use crate::ledger::Cause;
 use crate::limits;
 use crate::stored::Loaded;
-use crate::stream::{self, Writer};
+use crate::stream::Writer;
 use crate::streams;
 
 /// Answers a request. What is answered is the stored object: repositories are shown as they were written.
 ///
 /// # Errors
 /// As for streams.
-pub async fn answer(call: &Call) -> Result<Reply, ApiError> {
+pub(super) async fn answer(call: &Call) -> Result<Reply, ApiError> {
     match call.info.verb {
         Verb::Get => Ok(Reply::object(200, json::object(&load(call)?.object))),
         Verb::Update => update(call).await,

@@ -24,7 +24,7 @@ use crate::stream::{Move, Writer};
 use crate::{image, streams};
 
 /// A stored kind that clients write.
-pub trait Strategy: Storable + std::fmt::Debug {
+pub(super) trait Strategy: Storable + std::fmt::Debug {
     /// Decodes an object that a patch or a body gave, with its type header taken off.
     ///
     /// # Errors
@@ -253,7 +253,7 @@ impl Strategy for Plain {
 }
 
 /// An object as clients see it, with its type header.
-pub fn typed_value<T: serde::Serialize>(resource: &Resource, object: &T) -> Value {
+pub(super) fn typed_value<T: serde::Serialize>(resource: &Resource, object: &T) -> Value {
     let mut value = serde_json::to_value(object).expect("API types serialize to JSON: string keys, no failing field");
     value["kind"] = resource.kind.into();
     value["apiVersion"] = resource.api_version().into();
@@ -261,7 +261,7 @@ pub fn typed_value<T: serde::Serialize>(resource: &Resource, object: &T) -> Valu
 }
 
 /// The rules of a plain kind.
-pub fn plain_rules(resource: &Resource) -> &'static PlainRules {
+pub(super) fn plain_rules(resource: &Resource) -> &'static PlainRules {
     match resource.source {
         Source::Plain(rules) => rules,
         _ => &crate::plain::LENIENT,
@@ -279,7 +279,7 @@ fn prepare_generation(rules: &PlainRules, new: &mut Plain, old: Option<&Plain>) 
 }
 
 /// 422 when there are errors.
-pub fn reject(call: &Call, name: &str, errors: FieldErrors) -> Result<(), ApiError> {
+pub(super) fn reject(call: &Call, name: &str, errors: FieldErrors) -> Result<(), ApiError> {
     if errors.is_empty() {
         return Ok(());
     }
@@ -287,7 +287,7 @@ pub fn reject(call: &Call, name: &str, errors: FieldErrors) -> Result<(), ApiErr
 }
 
 /// Commits one object as it is. Nothing is written when it equals what is stored.
-pub async fn commit<T: Storable>(
+pub(super) async fn commit<T: Storable>(
     call: &Call,
     old: Option<&Loaded<T>>,
     mut new: T,
@@ -311,12 +311,13 @@ pub async fn commit<T: Storable>(
 }
 
 /// Turns a failed commit into what the client is told.
-pub fn commit_failed(call: &Call, error: CommitError, name: &str, creating: bool) -> ApiError {
+pub(super) fn commit_failed(call: &Call, error: CommitError, name: &str, creating: bool) -> ApiError {
     let of = call.of();
     match error {
         CommitError::Conflict { .. } if creating => ApiError::already_exists(of, name),
         CommitError::Conflict { .. } => ApiError::modified(of, name),
         CommitError::TooLarge { .. } => ApiError::too_large(error.to_string()),
+        CommitError::Duplicate { .. } => ApiError::internal(&error.to_string()),
         CommitError::Unavailable(_) => ApiError::unavailable(error.to_string()),
     }
 }

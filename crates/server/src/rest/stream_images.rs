@@ -13,7 +13,7 @@ use crate::view::stream_image;
 ///
 /// # Errors
 /// 400 for names that are none, 404 for streams and images that are not there.
-pub fn get(call: &Call) -> Result<Reply, ApiError> {
+pub(super) fn get(call: &Call) -> Result<Reply, ApiError> {
     let (stream_name, id) = stream_image::parse_name(&call.info.name)?;
     let (stream, held) = layers::load(call, stream_name)?;
     let name = stream_image::find(&held, id)?;

@@ -27,7 +27,7 @@ const KIND: TagKind = TagKind::ImageStreamTag;
 ///
 /// # Errors
 /// As the verb's rules say.
-pub async fn answer(call: &Call) -> Result<Reply, ApiError> {
+pub(super) async fn answer(call: &Call) -> Result<Reply, ApiError> {
     match call.info.verb {
         Verb::Get => get(call),
         Verb::List => list(call).await,
@@ -63,13 +63,13 @@ fn get(call: &Call) -> Result<Reply, ApiError> {
 }
 
 /// A stream as reads through it see it.
-pub fn decorated(call: &Call, mut stream: ImageStream) -> ImageStream {
+pub(super) fn decorated(call: &Call, mut stream: ImageStream) -> ImageStream {
     stream::decorate(&mut stream, &call.ctx.settings.images);
     stream
 }
 
 /// The streams that a list of tags is made of, and the selection that is applied to the tags as well.
-pub async fn streams_of(call: &Call) -> Result<(Vec<ImageStream>, ListOptions), ApiError> {
+pub(super) async fn streams_of(call: &Call) -> Result<(Vec<ImageStream>, ListOptions), ApiError> {
     let options = ListOptions::parse(&call.query)?;
     let listed = read::list_entries(&call.to(resource::streams()), &options).await?;
     let mut found = Vec::with_capacity(listed.entries.len());
@@ -80,7 +80,7 @@ pub async fn streams_of(call: &Call) -> Result<(Vec<ImageStream>, ListOptions), 
 }
 
 /// Whether a tag is among those that a list means.
-pub fn is_selected(metadata: &ObjectMeta, options: &ListOptions) -> bool {
+pub(super) fn is_selected(metadata: &ObjectMeta, options: &ListOptions) -> bool {
     options.label_selector.matches(&metadata.labels)
         && options.field_selector.matches(|field| match field {
             "metadata.name" => metadata.name.as_str(),
@@ -97,7 +97,7 @@ async fn list(call: &Call) -> Result<Reply, ApiError> {
 }
 
 /// An object as the item of a list: without its opening brace.
-pub fn item<T: serde::Serialize>(object: &T) -> Bytes {
+pub(super) fn item<T: serde::Serialize>(object: &T) -> Bytes {
     Bytes::from(json::compact(object)).slice(1..)
 }
 
@@ -131,7 +131,7 @@ fn shown(call: &Call, code: u16, written: &Written, tag: &str) -> Result<Reply, 
 }
 
 /// The image that a tag points at, if both exist.
-pub fn head(call: &Call, stream: &ImageStream, tag: &str) -> Result<Option<Image>, ApiError> {
+pub(super) fn head(call: &Call, stream: &ImageStream, tag: &str) -> Result<Option<Image>, ApiError> {
     match stream_tag::head_image(stream, tag) {
         Some(name) => Ok(streams::load_image(&call.ctx, name)?.map(|image| image.object)),
         None => Ok(None),

@@ -15,13 +15,13 @@ use crate::streams::{self, Written};
 use crate::view::{self, Change, TagKind};
 
 /// Seconds a client is told to wait when writers kept getting in each other's way.
-pub const RETRY_AFTER: i32 = 2;
+pub(super) const RETRY_AFTER: i32 = 2;
 
 /// Refuses what no new view may carry.
 ///
 /// # Errors
 /// 500 for a resource version or a name that is to be generated: these names mean something and cannot be made up.
-pub fn check_new(metadata: &ObjectMeta) -> Result<(), ApiError> {
+pub(super) fn check_new(metadata: &ObjectMeta) -> Result<(), ApiError> {
     if metadata.name.is_empty() && !metadata.generate_name.is_empty() {
         return Err(ApiError::internal("metadata.name was not generated"));
     }
@@ -32,7 +32,7 @@ pub fn check_new(metadata: &ObjectMeta) -> Result<(), ApiError> {
 ///
 /// # Errors
 /// As said.
-pub fn require_name(call: &Call, metadata: &ObjectMeta) -> Result<(), ApiError> {
+pub(super) fn require_name(call: &Call, metadata: &ObjectMeta) -> Result<(), ApiError> {
     check_new(metadata)?;
     if !metadata.name.is_empty() {
         return Ok(());
@@ -45,7 +45,7 @@ pub fn require_name(call: &Call, metadata: &ObjectMeta) -> Result<(), ApiError> 
 ///
 /// # Errors
 /// As the door says; a lost race names the tag's resource and the stream.
-pub async fn write(
+pub(super) async fn write(
     call: &Call,
     loaded: Option<&Loaded<ImageStream>>,
     change: Change,
@@ -73,7 +73,7 @@ pub async fn write(
 }
 
 /// True when another writer was faster.
-pub fn is_lost_race(error: &ApiError) -> bool {
+pub(super) fn is_lost_race(error: &ApiError) -> bool {
     error.is_conflict() || error.reason() == "AlreadyExists"
 }
 
@@ -81,7 +81,7 @@ pub fn is_lost_race(error: &ApiError) -> bool {
 ///
 /// # Errors
 /// 404 and 409 as the view says, 500 when other writers kept getting in the way.
-pub async fn delete(
+pub(super) async fn delete(
     call: &Call,
     kind: TagKind,
     stream_name: &str,

@@ -26,7 +26,7 @@ use crate::body::Body;
 use crate::context::{Ctx, Place};
 use crate::limits;
 use crate::resource::Resource;
-use crate::stored::Served;
+use crate::stored::{Renderer, Served};
 use crate::printer::{self, Layout};
 use crate::respond;
 
@@ -122,8 +122,7 @@ impl Watch {
         let mut chunk = BytesMut::new();
         for entry in snapshot.range(&prefix, None) {
             if entry.object.is_readable() && self.selection.matches(entry) {
-                let object = entry.object.inner();
-                let frame = self.frame("ADDED", object);
+                let frame = self.frame("ADDED", entry.object.inner());
                 chunk.put(frame);
                 if chunk.len() >= limits::LIST_CHUNK {
                     self.ready.push_back(chunk.split().freeze());
@@ -158,12 +157,9 @@ impl Watch {
                     self.tell(&events);
                     self.cursor = Some(cursor);
                 }
-                Some(Err(_lagged)) => {
-                    let error = ApiError::expired(format!("too old resource version: {} (the watch fell behind)", self.told));
-                    return Some(error_frame(&error));
-                }
+                Some(Err(_lagged)) => return Some(fell_behind(self.told)),
                 None => {
-                    let revision = cursor.progress();
+                    let Ok(revision) = cursor.progress() else { return Some(fell_behind(self.told)) };
                     self.bookmarks = Some(Instant::now() + limits::BOOKMARK_PERIOD);
                     let frame = self.bookmark(revision, false);
                     self.ready.push_back(frame);
@@ -173,7 +169,7 @@ impl Watch {
         }
     }
 
-    fn tell(&mut self, events: &[Arc<Event<Renderer>>]) {
+    fn tell(&mut self, events: &[Arc<Event<Served>>]) {
         let mut chunk = BytesMut::new();
         for event in events {
             self.told = event.revision;
@@ -186,7 +182,7 @@ impl Watch {
         }
     }
 
-    fn event_frame(&mut self, event: &Event<Renderer>) -> Option<Bytes> {
+    fn event_frame(&mut self, event: &Event<Served>) -> Option<Bytes> {
         if !self.namespace.is_empty() && event.entry.key.namespace() != Some(self.namespace.as_str()) {
             return None;
         }
@@ -211,7 +207,7 @@ impl Watch {
             EventKind::Put { created } => (word == "ADDED") == created,
         };
         if plain && usual {
-            return Some(event.frame(PLAIN_FRAME, || plain_frame(word, &object)));
+            return Some(event.frame(PLAIN_FRAME, |_| plain_frame(word, &object)));
         }
         Some(self.frame(word, object))
     }
@@ -293,6 +289,10 @@ fn plain_frame(word: &str, object: &[u8]) -> Bytes {
 fn error_frame(error: &ApiError) -> Bytes {
     let status = machinery::json::with_type("Status", "v1", &*error.0);
     plain_frame("ERROR", &status)
+}
+
+fn fell_behind(told: Revision) -> Bytes {
+    error_frame(&ApiError::expired(format!("too old resource version: {told} (the watch fell behind)")))
 }
 
 fn refused(error: &ReadError, after: Revision) -> ApiError {

@@ -30,7 +30,7 @@ const PATCH_ATTEMPTS: usize = 5;
 ///
 /// # Errors
 /// As said.
-pub fn check_namespace(call: &Call, of: GroupResource<'_>, name: &str) -> Result<(), ApiError> {
+pub(super) fn check_namespace(call: &Call, of: GroupResource<'_>, name: &str) -> Result<(), ApiError> {
     if !call.resource.namespaced {
         return Ok(());
     }
@@ -61,7 +61,7 @@ pub fn check_namespace(call: &Call, of: GroupResource<'_>, name: &str) -> Result
 ///
 /// # Errors
 /// As said.
-pub fn settle_namespace(call: &Call, metadata: &mut ObjectMeta) -> Result<(), ApiError> {
+pub(super) fn settle_namespace(call: &Call, metadata: &mut ObjectMeta) -> Result<(), ApiError> {
     if !call.resource.namespaced {
         metadata.namespace.clear();
         return Ok(());
@@ -79,7 +79,7 @@ pub fn settle_namespace(call: &Call, metadata: &mut ObjectMeta) -> Result<(), Ap
 ///
 /// # Errors
 /// As the rules and the store say.
-pub async fn create<T: Strategy>(call: &Call, mut new: T) -> Result<Loaded<T>, ApiError> {
+pub(super) async fn create<T: Strategy>(call: &Call, mut new: T) -> Result<Loaded<T>, ApiError> {
     let options = call.write_options()?;
     settle_namespace(call, new.metadata_mut())?;
     check_namespace(call, call.of(), &new.metadata().name)?;
@@ -118,7 +118,7 @@ fn exists(call: &Call, name: &str) -> bool {
 }
 
 /// A random suffix that is easy to read aloud.
-pub fn generate_name(call: &Call, prefix: &str) -> String {
+pub(super) fn generate_name(call: &Call, prefix: &str) -> String {
     let mut bytes = [0; generate::SUFFIX];
     call.ctx.random.fill(&mut bytes);
     generate::name(prefix, bytes)
@@ -139,7 +139,7 @@ fn being_deleted<T: Strategy>(call: &Call, name: &str) -> Option<ApiError> {
 ///
 /// # Errors
 /// As the rules and the store say.
-pub async fn update<T: Strategy>(call: &Call, new: T) -> Result<Loaded<T>, ApiError> {
+pub(super) async fn update<T: Strategy>(call: &Call, new: T) -> Result<Loaded<T>, ApiError> {
     let options = call.write_options()?;
     let mut new = new;
     settle_namespace(call, new.metadata_mut())?;
@@ -171,7 +171,7 @@ pub async fn update<T: Strategy>(call: &Call, new: T) -> Result<Loaded<T>, ApiEr
 ///
 /// # Errors
 /// As said.
-pub fn settle_name(call: &Call, metadata: &mut ObjectMeta) -> Result<(), ApiError> {
+pub(super) fn settle_name(call: &Call, metadata: &mut ObjectMeta) -> Result<(), ApiError> {
     let name: &str = &call.info.name;
     if metadata.name.is_empty() {
         return Err(ApiError::bad_request(format!(
@@ -214,7 +214,7 @@ async fn replace<T: Strategy>(
 }
 
 /// Takes over what only the server sets.
-pub fn keep_system_fields(before: &ObjectMeta, metadata: &mut ObjectMeta) {
+pub(super) fn keep_system_fields(before: &ObjectMeta, metadata: &mut ObjectMeta) {
     if metadata.uid.is_empty() {
         metadata.uid.clone_from(&before.uid);
     }
@@ -231,7 +231,7 @@ pub fn keep_system_fields(before: &ObjectMeta, metadata: &mut ObjectMeta) {
 ///
 /// # Errors
 /// As the patch, the rules and the store say.
-pub async fn patch<T: Strategy>(call: &Call) -> Result<Loaded<T>, ApiError> {
+pub(super) async fn patch<T: Strategy>(call: &Call) -> Result<Loaded<T>, ApiError> {
     let options = call.write_options()?;
     let kind = call.patch_kind()?;
     let change = call.patch_body()?;
@@ -260,7 +260,7 @@ pub async fn patch<T: Strategy>(call: &Call) -> Result<Loaded<T>, ApiError> {
 ///
 /// # Errors
 /// As said.
-pub fn decode_patched<T: Strategy>(call: &Call, patched: Value) -> Result<T, ApiError> {
+pub(super) fn decode_patched<T: Strategy>(call: &Call, patched: Value) -> Result<T, ApiError> {
     let shown = patched.to_string();
     let decoded = T::from_value(call.resource, patched, &call.ctx).map_err(|why| unfit_patch(&shown, &why))?;
     accept_patched(call, decoded, &shown)
@@ -270,7 +270,7 @@ pub fn decode_patched<T: Strategy>(call: &Call, patched: Value) -> Result<T, Api
 ///
 /// # Errors
 /// The nameless 422 in strict mode.
-pub fn accept_patched<T>(call: &Call, decoded: Decoded<T>, shown: &str) -> Result<T, ApiError> {
+pub(super) fn accept_patched<T>(call: &Call, decoded: Decoded<T>, shown: &str) -> Result<T, ApiError> {
     if call.write_options()?.field_validation == FieldValidation::Strict && !decoded.complaints.is_empty() {
         let why = format!("strict decoding error: {}", decoded.complaints.join(", "));
         return Err(unfit_patch(shown, &why));
@@ -280,14 +280,14 @@ pub fn accept_patched<T>(call: &Call, decoded: Decoded<T>, shown: &str) -> Resul
 }
 
 /// The nameless 422.
-pub fn unfit_patch(shown: &str, why: &str) -> ApiError {
+pub(super) fn unfit_patch(shown: &str, why: &str) -> ApiError {
     let error = machinery::field::FieldError::invalid("patch", shown, why);
     ApiError::invalid(GroupResource::new("", ""), "", &[error])
 }
 
 /// What a deletion led to.
 #[derive(Debug)]
-pub enum Deleted<T> {
+pub(super) enum Deleted<T> {
     /// It is gone.
     Gone(Loaded<T>),
     /// Finalizers hold it.
@@ -298,7 +298,7 @@ pub enum Deleted<T> {
 ///
 /// # Errors
 /// As preconditions and the store say.
-pub async fn delete<T: Strategy>(call: &Call, options: &DeleteOptions) -> Result<Deleted<T>, ApiError> {
+pub(super) async fn delete<T: Strategy>(call: &Call, options: &DeleteOptions) -> Result<Deleted<T>, ApiError> {
     for _ in 0..limits::CONFLICT_RETRIES {
         let old = load::<T>(call)?;
         match delete_loaded(call, &old, options).await {
@@ -313,7 +313,7 @@ pub async fn delete<T: Strategy>(call: &Call, options: &DeleteOptions) -> Result
 ///
 /// # Errors
 /// As preconditions and the store say.
-pub async fn delete_loaded<T: Strategy>(
+pub(super) async fn delete_loaded<T: Strategy>(
     call: &Call,
     old: &Loaded<T>,
     options: &DeleteOptions,
@@ -359,7 +359,7 @@ pub async fn delete_loaded<T: Strategy>(
 ///
 /// # Errors
 /// As said.
-pub fn check_preconditions(call: &Call, metadata: &ObjectMeta, options: &DeleteOptions) -> Result<(), ApiError> {
+pub(super) fn check_preconditions(call: &Call, metadata: &ObjectMeta, options: &DeleteOptions) -> Result<(), ApiError> {
     let of = GroupResource::new(call.resource.group, call.resource.kind);
     if let Some(uid) = &options.preconditions.uid
         && *uid != metadata.uid

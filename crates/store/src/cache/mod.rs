@@ -191,6 +191,12 @@ impl<R: Render> Cache<R> {
         Ok(Cursor::new(Arc::clone(self), ring, next, after))
     }
 
+    /// Whether the engine publishes here before it acknowledges, so that writers read what they wrote at once.
+    #[must_use]
+    pub fn is_attached(&self) -> bool {
+        self.attached.load(Ordering::Acquire)
+    }
+
     /// Takes in what others write to the store, until that fails; then the caller waits a little and calls again. After
     /// [`ReadError::Compacted`] that is of no use, the cache has missed something and must be started anew. Returns at
     /// once for a store that publishes by itself.
