@@ -30,7 +30,6 @@ use machinery::time::Time;
 use machinery::validate::object_meta_update;
 pub use propagate::{Source, sources};
 pub use reference::{decorate, is_insecure, matches_image, resolve_image, resolve_reference};
-pub(crate) use rules::check_import_mode;
 pub use rules::{check_tag, stream_name_errors};
 
 /// What streams follow besides their own content.
