@@ -71,7 +71,7 @@ impl std::fmt::Debug for Passage<'_> {
 }
 
 /// What can be asked about other streams.
-pub trait Lookup {
+pub trait Lookup: Sync {
     /// A stream by namespace and name.
     fn stream(&self, namespace: &str, name: &str) -> Option<Arc<ImageStream>>;
     /// Whether the requester may pull from a stream of another namespace.
