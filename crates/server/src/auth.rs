@@ -141,7 +141,8 @@ pub fn impersonate(actor: Actor, headers: &HeaderMap) -> Result<Actor, ApiError>
     };
     let extras: Vec<_> =
         headers.keys().filter(|name| name.as_str().starts_with("impersonate-extra-")).cloned().collect();
-    let (users, groups, uids) = (texts("impersonate-user"), texts("impersonate-group"), texts("impersonate-uid"));
+    let (users, groups, uids) =
+        (texts("impersonate-user"), texts("impersonate-group"), texts("impersonate-uid"));
     let Some(user) = users.into_iter().next().filter(|user| !user.is_empty()) else {
         if groups.is_empty() && uids.is_empty() && extras.is_empty() {
             return Ok(actor);
@@ -202,10 +203,12 @@ fn is_public(info: &RequestInfo<'_>) -> bool {
     let path: &str = &info.path;
     !info.is_resource
         && reads
-        && (matches!(path, "/" | "/version" | "/api" | "/api/" | "/apis" | "/apis/" | "/healthz" | "/livez" | "/readyz")
-            || ["/api/", "/apis/", "/version/", "/healthz/", "/livez/", "/readyz/", "/openapi/"]
-                .iter()
-                .any(|prefix| path.starts_with(prefix)))
+        && (matches!(
+            path,
+            "/" | "/version" | "/api" | "/api/" | "/apis" | "/apis/" | "/healthz" | "/livez" | "/readyz"
+        ) || ["/api/", "/apis/", "/version/", "/healthz/", "/livez/", "/readyz/", "/openapi/"]
+            .iter()
+            .any(|prefix| path.starts_with(prefix)))
 }
 
 fn denial(actor: &Actor, info: &RequestInfo<'_>) -> String {

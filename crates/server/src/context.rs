@@ -88,10 +88,9 @@ impl Context {
         if self.cache_is_current {
             return Ok(());
         }
-        self.cache
-            .wait_for(revision, limits::FUTURE_VERSION_WAIT)
-            .await
-            .map_err(|error| ApiError::unavailable(format!("the write was stored, but is not visible yet: {error}")))
+        self.cache.wait_for(revision, limits::FUTURE_VERSION_WAIT).await.map_err(|error| {
+            ApiError::unavailable(format!("the write was stored, but is not visible yet: {error}"))
+        })
     }
 }
 

@@ -111,7 +111,8 @@ async fn connection(
         Ok(Err(error)) => return debug!(%address, %error, "TLS handshake"),
         Err(_) => return debug!(%address, "TLS handshake took too long"),
     };
-    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).map(|c| c.clone().into_owned());
+    let certificate =
+        stream.get_ref().1.peer_certificates().and_then(<[_]>::first).map(|c| c.clone().into_owned());
     let peer = Peer { address: Some(address), certificate, tls: true };
     serve_connection(stream, peer, handler, &tasks).await;
 }

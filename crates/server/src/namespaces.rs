@@ -60,9 +60,8 @@ pub async fn run(ctx: Ctx) {
         let Ok(mut cursor) = ctx.cache.subscribe(&prefix, snapshot.revision) else { continue };
         loop {
             let left = sweep(&ctx).await;
-            let wait = async {
-                if left { tokio::time::sleep(RETRY).await } else { std::future::pending().await }
-            };
+            let wait =
+                async { if left { tokio::time::sleep(RETRY).await } else { std::future::pending().await } };
             tokio::select! {
                 event = cursor.next() => if event.is_err() { break },
                 () = wait => {}

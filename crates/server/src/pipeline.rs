@@ -150,19 +150,21 @@ fn counted(info: &RequestInfo<'_>) -> Counted {
 fn request_id(ctx: &Ctx, request: &Request<Incoming>) -> String {
     let given = request.headers().get("audit-id").and_then(|value| value.to_str().ok());
     match given {
-        Some(id) if !id.is_empty() && id.len() <= 64 && id.bytes().all(|b| b.is_ascii_graphic()) => id.to_owned(),
+        Some(id) if !id.is_empty() && id.len() <= 64 && id.bytes().all(|b| b.is_ascii_graphic()) => {
+            id.to_owned()
+        }
         _ => ctx.random.uid(),
     }
 }
 
 async fn read_body(incoming: Incoming) -> Result<Bytes, ApiError> {
-    let collected = tokio::time::timeout(limits::BODY_TIME, Limited::new(incoming, limits::BODY).collect()).await;
+    let collected =
+        tokio::time::timeout(limits::BODY_TIME, Limited::new(incoming, limits::BODY).collect()).await;
     match collected {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::too_large(format!(
-            "Request entity too large: limit is {}",
-            limits::BODY
-        ))),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(ApiError::too_large(format!("Request entity too large: limit is {}", limits::BODY)))
+        }
         Ok(Err(error)) => Err(ApiError::bad_request(format!("the body could not be read: {error}"))),
         Err(_) => Err(ApiError::bad_request("the body did not arrive in time")),
     }

@@ -44,8 +44,12 @@ pub const NAMESPACE: PlainRules = PlainRules {
 };
 
 /// Secrets: `stringData` is folded into `data`, the well-known types must hold what they promise.
-pub const SECRET: PlainRules =
-    PlainRules { prepare: prepare_secret, validate: validate_secret, label_names: false, has_generation: false };
+pub const SECRET: PlainRules = PlainRules {
+    prepare: prepare_secret,
+    validate: validate_secret,
+    label_names: false,
+    has_generation: false,
+};
 
 /// The label that says a namespace's name; Kubernetes keeps it on every namespace.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
@@ -117,7 +121,9 @@ fn validate_secret(new: &Plain, old: Option<&Plain>) -> FieldErrors {
         check_key(key, &mut errors);
         match value.as_str().map(decode) {
             Some(Some(bytes)) => total += bytes.len(),
-            _ => errors.push(FieldError::invalid(format!("data[{key}]"), "<redacted>", "illegal base64 data")),
+            _ => {
+                errors.push(FieldError::invalid(format!("data[{key}]"), "<redacted>", "illegal base64 data"))
+            }
         }
     }
     if total > SECRET_SIZE {
@@ -140,7 +146,8 @@ fn check_key(key: &str, errors: &mut FieldErrors) {
     const RULE: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  \
                         or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
     let path = format!("data[{key}]");
-    let good = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    let good =
+        !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
     if key.len() > 253 {
         errors.push(FieldError::invalid(path.as_str(), key, "must be no more than 253 characters"));
     }
@@ -156,8 +163,13 @@ fn check_type(kind: &str, new: &Plain, data: &Map<String, Value>, errors: &mut F
         None => errors.push(FieldError::required(format!("data[{key}]"), "")),
         Some(bytes) => {
             if serde_json::from_slice::<Map<String, Value>>(&bytes).is_err() {
-                let detail = "invalid character or value: a container engine's configuration must be a JSON object";
-                errors.push(FieldError::invalid(format!("data[{key}]"), "<secret contents redacted>", detail));
+                let detail =
+                    "invalid character or value: a container engine's configuration must be a JSON object";
+                errors.push(FieldError::invalid(
+                    format!("data[{key}]"),
+                    "<secret contents redacted>",
+                    detail,
+                ));
             }
         }
     };
@@ -236,7 +248,10 @@ mod tests {
             serde_json::json!({"type": "kubernetes.io/dockerconfigjson", "stringData": {".dockerconfigjson": "no"}}),
             &["data[.dockerconfigjson]"],
         );
-        check(serde_json::json!({"type": "kubernetes.io/dockercfg", "stringData": {".dockercfg": "{}"}}), &[]);
+        check(
+            serde_json::json!({"type": "kubernetes.io/dockercfg", "stringData": {".dockercfg": "{}"}}),
+            &[],
+        );
         check(serde_json::json!({"stringData": {"a b": ""}}), &["data[a b]"]);
         check(serde_json::json!({"data": {"a": "%%"}}), &["data[a]"]);
     }

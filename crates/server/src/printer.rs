@@ -27,7 +27,10 @@ const TAGS_MARGIN: i64 = 10;
 
 const IMAGES: &[Column] = &[
     Column::NAME,
-    Column::text("Image Reference", "dockerImageReference is the string that can be used to pull this image."),
+    Column::text(
+        "Image Reference",
+        "dockerImageReference is the string that can be used to pull this image.",
+    ),
 ];
 const STREAMS: &[Column] = &[
     Column::NAME,
@@ -37,7 +40,10 @@ const STREAMS: &[Column] = &[
 ];
 const STREAM_TAGS: &[Column] = &[
     Column::NAME,
-    Column::text("Image Reference", "dockerImageReference is the string that can be used to pull this image."),
+    Column::text(
+        "Image Reference",
+        "dockerImageReference is the string that can be used to pull this image.",
+    ),
     Column::text("Updated", "When the tag began to point at the image."),
     Column::text("Image Name", "image associated with the ImageStream and tag.").wide(),
 ];
@@ -51,7 +57,11 @@ const IMAGE_TAGS: &[Column] = &[
 const STREAM_IMAGES: &[Column] = &[
     Column::NAME,
     Column::text("Updated", "When the image was made known."),
-    Column::text("Image Reference", "dockerImageReference is the string that can be used to pull this image.").wide(),
+    Column::text(
+        "Image Reference",
+        "dockerImageReference is the string that can be used to pull this image.",
+    )
+    .wide(),
     Column::text("Image Name", "image associated with the ImageStream and image name.").wide(),
 ];
 const NAMESPACES: &[Column] = &[
@@ -114,7 +124,8 @@ pub fn table(
     layout: Layout,
     with_columns: bool,
 ) -> Result<Vec<u8>, ApiError> {
-    let broken = |error: serde_json::Error| ApiError::internal(&format!("an object cannot be shown: {error}"));
+    let broken =
+        |error: serde_json::Error| ApiError::internal(&format!("an object cannot be shown: {error}"));
     let mut read = Vec::with_capacity(objects.len());
     for object in objects {
         let (metadata, cells) = row(resource, object, layout.now).map_err(broken)?;
@@ -132,12 +143,8 @@ pub fn table(
             },
         })
         .collect();
-    let table = Table {
-        version: layout.version,
-        metadata,
-        columns: with_columns.then(|| columns(resource)),
-        rows,
-    };
+    let table =
+        Table { version: layout.version, metadata, columns: with_columns.then(|| columns(resource)), rows };
     Ok(json::compact(&table))
 }
 
@@ -161,8 +168,12 @@ fn row(resource: &Resource, object: &[u8], now: Time) -> Result<Read, serde_json
     }
     match resource.plural {
         "images" => read(object, image_cells, |image: Image| image.metadata),
-        "imagestreams" => read(object, |stream| stream_cells(stream, now), |stream: ImageStream| stream.metadata),
-        "imagestreamtags" => read(object, |tag| stream_tag_cells(tag, now), |tag: ImageStreamTag| tag.metadata),
+        "imagestreams" => {
+            read(object, |stream| stream_cells(stream, now), |stream: ImageStream| stream.metadata)
+        }
+        "imagestreamtags" => {
+            read(object, |tag| stream_tag_cells(tag, now), |tag: ImageStreamTag| tag.metadata)
+        }
         "imagetags" => read(object, |tag| image_tag_cells(tag, now), |tag: ImageTag| tag.metadata),
         "imagestreamimages" => {
             read(object, |image| stream_image_cells(image, now), |image: ImageStreamImage| image.metadata)
@@ -333,12 +344,17 @@ fn plain_cells(plural: &str, plain: &Plain, now: Time) -> Vec<Cell> {
     match plural {
         "namespaces" => vec![name.into(), text(["status", "phase"]).into(), age().into()],
         "projects" => {
-            let display = plain.metadata.annotations.get("openshift.io/display-name").cloned().unwrap_or_default();
+            let display =
+                plain.metadata.annotations.get("openshift.io/display-name").cloned().unwrap_or_default();
             vec![name.into(), display.into(), text(["status", "phase"]).into()]
         }
         "secrets" => {
             let kind = plain.fields.get("type").and_then(serde_json::Value::as_str).unwrap_or_default();
-            let entries = plain.fields.get("data").and_then(serde_json::Value::as_object).map_or(0, serde_json::Map::len);
+            let entries = plain
+                .fields
+                .get("data")
+                .and_then(serde_json::Value::as_object)
+                .map_or(0, serde_json::Map::len);
             vec![name.into(), kind.into(), i64::try_from(entries).unwrap_or(i64::MAX).into(), age().into()]
         }
         _ => vec![name.into(), plain.metadata.creation_timestamp.to_string().into()],
@@ -365,7 +381,10 @@ mod tests {
         assert_eq!(tags_cell(&[tag("a", 1), tag("b", 2), tag("c", 2)]), "b,c,a");
         let many: Vec<_> = (0..20).map(|n| tag(&format!("tag-{n:02}"), 1)).collect();
         assert_eq!(tags_cell(&many), "tag-00,tag-01,tag-02,tag-03,tag-04 + 15 more...");
-        assert_eq!(tags_cell(&[tag(&"x".repeat(90), 2), tag("y", 1)]), format!("{} + 1 more...", "x".repeat(90)));
+        assert_eq!(
+            tags_cell(&[tag(&"x".repeat(90), 2), tag("y", 1)]),
+            format!("{} + 1 more...", "x".repeat(90))
+        );
     }
 
     fn spec(kind: &str, name: &str, generation: i64) -> TagReference {
@@ -403,16 +422,36 @@ mod tests {
         check(None, None, ["", "", "null", ""]);
         check(Some(TagReference::default()), None, ["", "", "null", ""]);
         check(Some(spec("", "x", 0)), None, ["Tag", "InvalidRefKind", "null", ""]);
-        check(Some(TagReference { reference: true, ..spec(DOCKER_IMAGE, "a/b:c", 0) }), None, ["Ref", "a/b:c", "null", ""]);
+        check(
+            Some(TagReference { reference: true, ..spec(DOCKER_IMAGE, "a/b:c", 0) }),
+            None,
+            ["Ref", "a/b:c", "null", ""],
+        );
         check(Some(spec(IMAGE_STREAM_TAG, "b:c", 0)), None, ["Tag", "istag/b:c", "null", ""]);
         check(Some(spec(IMAGE_STREAM_IMAGE, "b", 0)), None, ["Tag", "InvalidRefName", "null", ""]);
         check(Some(spec(IMAGE_STREAM_IMAGE, &format!("a@{d}"), 0)), None, ["Tag", &image, "null", ""]);
-        check(Some(spec(DOCKER_IMAGE, "x", 2)), Some(events(&[(&d, "", 1)])), ["Tag", "Importing", "1", "2 days ago"]);
-        check(Some(spec(DOCKER_IMAGE, "x", 2)), Some(events(&[(&d, "", 2), ("", "", 1)])), ["Tag", &image, "2", "2 days ago"]);
+        check(
+            Some(spec(DOCKER_IMAGE, "x", 2)),
+            Some(events(&[(&d, "", 1)])),
+            ["Tag", "Importing", "1", "2 days ago"],
+        );
+        check(
+            Some(spec(DOCKER_IMAGE, "x", 2)),
+            Some(events(&[(&d, "", 2), ("", "", 1)])),
+            ["Tag", &image, "2", "2 days ago"],
+        );
         check(None, Some(events(&[(&d, "", 1)])), ["Push", &image, "1", "2 days ago"]);
-        check(Some(spec(DOCKER_IMAGE, "x", 3)), Some(events(&[(&d, "", 4)])), ["Push", &image, "1", "2 days ago"]);
+        check(
+            Some(spec(DOCKER_IMAGE, "x", 3)),
+            Some(events(&[(&d, "", 4)])),
+            ["Push", &image, "1", "2 days ago"],
+        );
         check(None, Some(events(&[("", "a/b:c", 1)])), ["Push", "a/b:c", "1", "2 days ago"]);
-        check(Some(spec(IMAGE_STREAM_TAG, "other", 1)), Some(events(&[(&d, "", 2)])), ["Track", &image, "1", "2 days ago"]);
+        check(
+            Some(spec(IMAGE_STREAM_TAG, "other", 1)),
+            Some(events(&[(&d, "", 2)])),
+            ["Track", &image, "1", "2 days ago"],
+        );
     }
 
     #[test]
@@ -425,6 +464,10 @@ mod tests {
             ..Default::default()
         };
         let status = NamedTagEventList { conditions: vec![condition], ..Default::default() };
-        check(Some(spec(DOCKER_IMAGE, "x", 1)), Some(status), ["Tag", "ImportFailed (AbjectFailure)", "null", "2 hours ago"]);
+        check(
+            Some(spec(DOCKER_IMAGE, "x", 1)),
+            Some(status),
+            ["Tag", "ImportFailed (AbjectFailure)", "null", "2 hours ago"],
+        );
     }
 }

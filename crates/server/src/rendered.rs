@@ -33,10 +33,7 @@ struct Rendered {
 
 impl Default for RenderedTags {
     fn default() -> RenderedTags {
-        RenderedTags {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hasher: RandomState::new(),
-        }
+        RenderedTags { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
     }
 }
 

@@ -75,7 +75,18 @@ const fn entry(
     verbs: &'static [&'static str],
     source: Source,
 ) -> Resource {
-    Resource { group, version, plural, singular, kind, short: &[], categories: &[], namespaced: true, verbs, source }
+    Resource {
+        group,
+        version,
+        plural,
+        singular,
+        kind,
+        short: &[],
+        categories: &[],
+        namespaced: true,
+        verbs,
+        source,
+    }
 }
 
 impl Resource {
@@ -96,7 +107,11 @@ impl Resource {
 
     /// Group and version as they stand in objects.
     pub fn api_version(&self) -> String {
-        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
     }
 
     /// Whether objects of the resource are stored as such.
@@ -117,7 +132,11 @@ impl Resource {
 
     /// The key of one object.
     pub fn key(&self, namespace: &str, name: &str) -> String {
-        if self.namespaced { format!("{}{namespace}/{name}", self.prefix()) } else { format!("{}{name}", self.prefix()) }
+        if self.namespaced {
+            format!("{}{namespace}/{name}", self.prefix())
+        } else {
+            format!("{}{name}", self.prefix())
+        }
     }
 }
 
@@ -128,25 +147,74 @@ pub static RESOURCES: &[Resource] = &[
         .short(&["ns"]),
     entry(CORE, "secrets", "secret", "Secret", STORED, Source::Plain(&plain::SECRET)),
     entry(IMAGE, "images", "image", "Image", STORED, Source::Image).cluster(),
-    entry(IMAGE, "imagesignatures", "imagesignature", "ImageSignature", &["create", "delete"], Source::View(View::Signature))
-        .cluster(),
-    entry(IMAGE, "imagestreamimages", "imagestreamimage", "ImageStreamImage", &["get"], Source::View(View::StreamImage))
-        .short(&["isimage"]),
-    entry(IMAGE, "imagestreamimports", "imagestreamimport", "ImageStreamImport", &["create"], Source::View(View::Import)),
-    entry(IMAGE, "imagestreammappings", "imagestreammapping", "ImageStreamMapping", &["create"], Source::View(View::Mapping)),
+    entry(
+        IMAGE,
+        "imagesignatures",
+        "imagesignature",
+        "ImageSignature",
+        &["create", "delete"],
+        Source::View(View::Signature),
+    )
+    .cluster(),
+    entry(
+        IMAGE,
+        "imagestreamimages",
+        "imagestreamimage",
+        "ImageStreamImage",
+        &["get"],
+        Source::View(View::StreamImage),
+    )
+    .short(&["isimage"]),
+    entry(
+        IMAGE,
+        "imagestreamimports",
+        "imagestreamimport",
+        "ImageStreamImport",
+        &["create"],
+        Source::View(View::Import),
+    ),
+    entry(
+        IMAGE,
+        "imagestreammappings",
+        "imagestreammapping",
+        "ImageStreamMapping",
+        &["create"],
+        Source::View(View::Mapping),
+    ),
     entry(IMAGE, "imagestreams", "imagestream", "ImageStream", STORED, Source::Stream)
         .short(&["is"])
         .categories(&["all"]),
     entry(IMAGE, "imagestreams/layers", "", "ImageStreamLayers", &["get"], Source::View(View::StreamLayers)),
     entry(IMAGE, "imagestreams/secrets", "", "SecretList", &["get"], Source::View(View::StreamSecrets)),
-    entry(IMAGE, "imagestreams/status", "", "ImageStream", &["get", "patch", "update"], Source::View(View::StreamStatus)),
+    entry(
+        IMAGE,
+        "imagestreams/status",
+        "",
+        "ImageStream",
+        &["get", "patch", "update"],
+        Source::View(View::StreamStatus),
+    ),
     entry(IMAGE, "imagestreamtags", "imagestreamtag", "ImageStreamTag", TAGS, Source::View(View::StreamTag))
         .short(&["istag"]),
     entry(IMAGE, "imagetags", "imagetag", "ImageTag", TAGS, Source::View(View::ImageTag)).short(&["itag"]),
-    entry(PROJECT, "projectrequests", "projectrequest", "ProjectRequest", &["create", "list"], Source::View(View::ProjectRequest))
-        .cluster(),
-    entry(PROJECT, "projects", "project", "Project", &["create", "delete", "get", "list", "patch", "update", "watch"], Source::View(View::Project))
-        .cluster(),
+    entry(
+        PROJECT,
+        "projectrequests",
+        "projectrequest",
+        "ProjectRequest",
+        &["create", "list"],
+        Source::View(View::ProjectRequest),
+    )
+    .cluster(),
+    entry(
+        PROJECT,
+        "projects",
+        "project",
+        "Project",
+        &["create", "delete", "get", "list", "patch", "update", "watch"],
+        Source::View(View::Project),
+    )
+    .cluster(),
     entry(WEIR, "imagestreams/ledger", "", "LedgerEntryList", &["get"], Source::View(View::Ledger)),
 ];
 

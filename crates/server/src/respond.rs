@@ -124,7 +124,9 @@ struct OnlyVersion {
 
 /// The resource version of an object.
 pub fn version_of(object: &[u8]) -> String {
-    serde_json::from_slice::<OnlyVersion>(object).map(|object| object.metadata.resource_version).unwrap_or_default()
+    serde_json::from_slice::<OnlyVersion>(object)
+        .map(|object| object.metadata.resource_version)
+        .unwrap_or_default()
 }
 
 /// A failure as its Status.
@@ -186,7 +188,11 @@ fn list(metadata: ListMeta, items: Vec<Bytes>, resource: &'static Resource, shap
 }
 
 fn list_head(metadata: &ListMeta, resource: &Resource) -> Vec<u8> {
-    let kind = if resource.kind.ends_with("List") { resource.kind.to_owned() } else { format!("{}List", resource.kind) };
+    let kind = if resource.kind.ends_with("List") {
+        resource.kind.to_owned()
+    } else {
+        format!("{}List", resource.kind)
+    };
     let mut head = Vec::with_capacity(256);
     head.extend_from_slice(b"{\"kind\":");
     json::compact_into(&mut head, &kind);
@@ -207,7 +213,9 @@ fn list_body(metadata: &ListMeta, items: &[Bytes], resource: &Resource) -> Body 
         chunk.put_slice(if index == 0 { b"{" } else { b",{" });
         chunk.put_slice(item);
         if chunk.len() >= limits::LIST_CHUNK {
-            pieces.push_back(std::mem::replace(&mut chunk, BytesMut::with_capacity(limits::LIST_CHUNK + 4096)).freeze());
+            pieces.push_back(
+                std::mem::replace(&mut chunk, BytesMut::with_capacity(limits::LIST_CHUNK + 4096)).freeze(),
+            );
         }
     }
     chunk.put_slice(b"]}\n");
@@ -241,9 +249,11 @@ struct OnlyMetadata<'a> {
 
 /// An object's metadata alone, as `PartialObjectMetadata` of a version.
 pub fn metadata_only(object: &[u8], version: MetaVersion) -> Bytes {
-    let metadata = serde_json::from_slice::<OnlyMetadata<'_>>(object).map_or("{}", |object| object.metadata.get());
+    let metadata =
+        serde_json::from_slice::<OnlyMetadata<'_>>(object).map_or("{}", |object| object.metadata.get());
     let version = version.api_version();
-    format!("{{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"{version}\",\"metadata\":{metadata}}}").into()
+    format!("{{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"{version}\",\"metadata\":{metadata}}}")
+        .into()
 }
 
 fn metadata_list(metadata: &ListMeta, items: &[Bytes], version: MetaVersion) -> Bytes {

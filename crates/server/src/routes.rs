@@ -22,7 +22,11 @@ const KUBERNETES: (&str, &str) = ("1", "34");
 ///
 /// # Errors
 /// 405 for methods other than GET and HEAD.
-pub fn answer(ctx: &Ctx, info: &RequestInfo<'_>, _headers: &HeaderMap) -> Result<Option<Response<Body>>, ApiError> {
+pub fn answer(
+    ctx: &Ctx,
+    info: &RequestInfo<'_>,
+    _headers: &HeaderMap,
+) -> Result<Option<Response<Body>>, ApiError> {
     let path = info.path.as_ref();
     let path = if path.len() > 1 { path.trim_end_matches('/') } else { path };
     let answer = match path {
@@ -107,11 +111,13 @@ fn documents() -> &'static BTreeMap<String, Bytes> {
         documents.insert("/api".to_owned(), compact(&core));
         documents.insert("/apis".to_owned(), typed("APIGroupList", &discovery::api_group_list(&table)));
         for entry in &table {
-            let path = if entry.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", entry.group) };
+            let path =
+                if entry.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", entry.group) };
             if let Some(list) = discovery::api_resource_list(entry.group, entry.version, &table) {
                 documents.insert(format!("{path}/{}", entry.version), typed("APIResourceList", &list));
             }
-            if let Some(group) = discovery::api_group(entry.group, &table).filter(|_| !entry.group.is_empty()) {
+            if let Some(group) = discovery::api_group(entry.group, &table).filter(|_| !entry.group.is_empty())
+            {
                 documents.insert(path, typed("APIGroup", &group));
             }
         }

@@ -97,7 +97,8 @@ pub async fn start(settings: Settings) -> Result<Running, ServeError> {
     let listener = TcpListener::bind(settings.listen)
         .await
         .map_err(|source| ServeError::Bind { address: settings.listen, source })?;
-    let api = listener.local_addr().map_err(|source| ServeError::Bind { address: settings.listen, source })?;
+    let api =
+        listener.local_addr().map_err(|source| ServeError::Bind { address: settings.listen, source })?;
     let authority = Authority::open(&settings.data_dir.join("pki"), clock.timestamp(), &random)?;
     let files = Files::of(&settings.data_dir);
     let token = bootstrap::prepare(&files, &authority, api, clock.timestamp(), &random)?;
@@ -122,7 +123,8 @@ pub async fn context(
     store: Arc<dyn Store>,
     authenticator: Authenticator,
 ) -> Result<Ctx, ServeError> {
-    let web = WebTransport::new(WebSettings::default()).map_err(|error| ServeError::Transport(error.to_string()))?;
+    let web = WebTransport::new(WebSettings::default())
+        .map_err(|error| ServeError::Transport(error.to_string()))?;
     let renderer = Renderer::new(settings.images.clone());
     let cache = Cache::start(&*store, renderer, CacheLimits::default()).await?;
     let imports = import::Engine::new(&settings);
@@ -156,7 +158,10 @@ fn check(settings: &Settings) -> Result<(), ServeError> {
 
 fn open_store(dir: PathBuf) -> Result<Opened, ServeError> {
     let (fatal, failed) = oneshot::channel();
-    let options = Options { on_fatal: Some(Box::new(move |why| drop(fatal.send(why.to_string())))), ..Options::default() };
+    let options = Options {
+        on_fatal: Some(Box::new(move |why| drop(fatal.send(why.to_string())))),
+        ..Options::default()
+    };
     Ok((Embedded::open(dir, options)?, failed))
 }
 

@@ -153,7 +153,9 @@ async fn commit(ctx: &Ctx, write: &Write<'_>, passed: Passed) -> Result<Written,
                 return Ok(written(&passed, at, images, &known, unchanged));
             }
             Err(CommitError::Conflict { key: lost, .. }) if lost != key => {}
-            Err(error) => return Err(commit_failed(error, write.request_resource, write.name, write.old.is_none())),
+            Err(error) => {
+                return Err(commit_failed(error, write.request_resource, write.name, write.old.is_none()));
+            }
         }
     }
     Err(ApiError::modified(GroupResource::new(machinery::image::GROUP, write.request_resource), write.name))
@@ -190,9 +192,16 @@ pub fn fill_identity(ctx: &Ctx, metadata: &mut machinery::meta::ObjectMeta) {
     metadata.deletion_grace_period_seconds = None;
 }
 
-fn written(passed: &Passed, revision: Revision, images: Vec<Image>, known: &[bool], unchanged: bool) -> Written {
+fn written(
+    passed: &Passed,
+    revision: Revision,
+    images: Vec<Image>,
+    known: &[bool],
+    unchanged: bool,
+) -> Written {
     let mut stream = passed.stream.clone();
-    stream.metadata.resource_version = if revision == Revision::ZERO { String::new() } else { revision.to_string() };
+    stream.metadata.resource_version =
+        if revision == Revision::ZERO { String::new() } else { revision.to_string() };
     let images = images.into_iter().zip(known.iter().map(|known| !known)).collect();
     Written { stream: Loaded { object: stream, revision }, images, unchanged }
 }

@@ -167,7 +167,8 @@ fn pull_secret(secret: &Plain) -> Option<PullSecret> {
     }
     let kind = secret.fields.get("type")?.as_str()?;
     let format = SecretFormat::of_secret_type(kind)?;
-    let data = secret.fields.get("data").and_then(|data| data.get(format.data_key())).and_then(|data| data.as_str());
+    let data =
+        secret.fields.get("data").and_then(|data| data.get(format.data_key())).and_then(|data| data.as_str());
     let data = data.and_then(|text| STANDARD.decode(text).ok());
     Some(PullSecret { kind: kind.to_owned(), data })
 }
@@ -183,7 +184,9 @@ impl Streams for All {
         let snapshot = self.ctx.cache.snapshot();
         let prefix = resource::streams().prefix();
         let entries = snapshot.range(&prefix, None);
-        entries.map(|entry| StreamKey::new(entry.key.namespace().unwrap_or_default(), entry.key.name())).collect()
+        entries
+            .map(|entry| StreamKey::new(entry.key.namespace().unwrap_or_default(), entry.key.name()))
+            .collect()
     }
 
     fn get(&self, key: &StreamKey) -> Result<Option<ImageStream>, ApiError> {
@@ -249,6 +252,7 @@ pub fn start_controllers(ctx: &Ctx) {
     let (streams, table, tasks) = (Arc::clone(&all), Arc::clone(&timetable), ctx.tasks.clone());
     ctx.tasks.spawn("import", async move { control::import::run(streams, table, tasks.stopping()).await });
     let tasks = ctx.tasks.clone();
-    ctx.tasks.spawn("schedule", async move { control::schedule::run(all, timetable, tasks.stopping()).await });
+    ctx.tasks
+        .spawn("schedule", async move { control::schedule::run(all, timetable, tasks.stopping()).await });
     ctx.tasks.spawn("namespaces", crate::namespaces::run(Arc::clone(ctx)));
 }

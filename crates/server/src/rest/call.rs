@@ -15,7 +15,6 @@ use machinery::query;
 use machinery::request::RequestInfo;
 use machinery::status::{ApiError, GroupResource};
 
-
 use crate::auth::Actor;
 use crate::context::Ctx;
 use crate::resource::Resource;
@@ -73,9 +72,12 @@ impl Call {
     /// # Errors
     /// 400 for a `timeout` that is no duration.
     pub fn timeout(&self) -> Result<Option<Duration>, ApiError> {
-        let Some(text) = query::first(&self.query, "timeout").filter(|text| !text.is_empty()) else { return Ok(None) };
-        let seconds = machinery::duration::parse_seconds(&text)
-            .ok_or_else(|| ApiError::bad_request(format!("invalid timeout specified in the request URL - {text:?}")))?;
+        let Some(text) = query::first(&self.query, "timeout").filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let seconds = machinery::duration::parse_seconds(&text).ok_or_else(|| {
+            ApiError::bad_request(format!("invalid timeout specified in the request URL - {text:?}"))
+        })?;
         Ok(Some(Duration::from_secs_f64(seconds)))
     }
 

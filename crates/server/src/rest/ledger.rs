@@ -19,7 +19,9 @@ pub(super) async fn get(call: &Call) -> Result<Reply, ApiError> {
     let stream: &str = &call.info.name;
     let limit = match query::first(&call.query, "limit").as_deref() {
         None | Some("" | "0") => PAGE,
-        Some(text) => text.parse().map_err(|_| ApiError::bad_request(format!("limit {text:?} is no number")))?,
+        Some(text) => {
+            text.parse().map_err(|_| ApiError::bad_request(format!("limit {text:?} is no number")))?
+        }
     };
     let after = match query::first(&call.query, "continue").as_deref() {
         None | Some("") => None,

@@ -10,12 +10,12 @@ use super::call::Call;
 use super::reply::Reply;
 use super::tag_writes;
 use super::write::{check_namespace, settle_namespace};
+use crate::image;
 use crate::ledger::Cause;
 use crate::limits;
 use crate::stream::Writer;
 use crate::streams;
 use crate::view::mapping;
-use crate::image;
 
 /// POST.
 ///
@@ -25,6 +25,10 @@ use crate::image;
 pub(super) async fn create(call: &Call) -> Result<Reply, ApiError> {
     let dry_run = call.write_options()?.dry_run;
     let mut request: ImageStreamMapping = call.object()?;
+    image::normalize_metadata(&mut request.image).map_err(|why| {
+        let (kind, version) = (call.resource.kind, call.resource.version);
+        ApiError::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {why}"))
+    })?;
     settle_namespace(call, &mut request.metadata)?;
     check_namespace(call, call.of(), &request.metadata.name)?;
     tag_writes::check_new(&request.metadata)?;

@@ -46,7 +46,11 @@ use write::Deleted;
 ///
 /// # Errors
 /// 406 when nothing that is offered will do, 405 for verbs that the resource does not have.
-pub fn form(resource: &'static Resource, info: &RequestInfo<'_>, headers: &HeaderMap) -> Result<Accepted, ApiError> {
+pub fn form(
+    resource: &'static Resource,
+    info: &RequestInfo<'_>,
+    headers: &HeaderMap,
+) -> Result<Accepted, ApiError> {
     check_verb(resource, info)?;
     let accept = headers.get_all(http::header::ACCEPT);
     let accept: Vec<&str> = accept.iter().filter_map(|value| value.to_str().ok()).collect();
@@ -77,18 +81,24 @@ fn check_verb(resource: &'static Resource, info: &RequestInfo<'_>) -> Result<(),
         let of = machinery::status::GroupResource::new(resource.group, resource.plural);
         return Err(ApiError::action_not_supported(of, "watch"));
     }
-    let known = resource.verbs.contains(&verb);
-    let collection = matches!(info.verb, Verb::Create | Verb::List | Verb::DeleteCollection);
-    // Collections of namespaced resources can be read over all namespaces, but not written.
+    let has = |verbs: &[&str]| verbs.iter().any(|verb| resource.verbs.contains(verb));
+    // Which paths there are follows from the verbs; what a path does not have is told differently from a missing path.
     let everywhere = resource.namespaced && info.namespace.is_empty();
+    let exists = match (everywhere, info.name.is_empty()) {
+        (true, true) => has(&["list"]),
+        (true, false) => false,
+        (false, true) => has(&["list", "create", "deletecollection"]),
+        (false, false) => has(&["get", "update", "patch", "delete"]),
+    };
+    let on_collection = matches!(info.verb, Verb::Create | Verb::List | Verb::DeleteCollection);
+    let fits = info.verb == Verb::Watch || on_collection == info.name.is_empty();
     let reachable = !everywhere || matches!(info.verb, Verb::List | Verb::Watch);
-    let has_list = resource.verbs.contains(&"list");
-    match (known, reachable) {
-        (true, true) if collection != info.name.is_empty() && info.verb != Verb::Watch => Err(ApiError::method_not_allowed()),
-        (true, true) => Ok(()),
-        (_, false) if !has_list => Err(ApiError::no_such_path()),
-        (false, _) if everywhere && !has_list => Err(ApiError::no_such_path()),
-        _ => Err(ApiError::method_not_allowed()),
+    if !exists {
+        Err(ApiError::no_such_path())
+    } else if !fits || !reachable || !has(&[verb]) {
+        Err(ApiError::method_not_allowed())
+    } else {
+        Ok(())
     }
 }
 
@@ -118,7 +128,8 @@ pub async fn dispatch(call: &Call) -> Result<Reply, ApiError> {
 }
 
 async fn stored<T: Strategy + Decode>(call: &Call) -> Result<Reply, ApiError> {
-    let render = |code, loaded: Loaded<T>| Reply::object(code, loaded.object.render(call.resource, &call.ctx));
+    let render =
+        |code, loaded: Loaded<T>| Reply::object(code, loaded.object.render(call.resource, &call.ctx));
     match call.info.verb {
         Verb::Get => read::get(call).await,
         Verb::List => read::list(call).await,
@@ -159,7 +170,8 @@ fn is_gone<T>(deleted: &Deleted<T>) -> bool {
 /// # Errors
 /// 400, 422 or the reference's 500 for a body of another kind.
 pub fn delete_options(call: &Call) -> Result<DeleteOptions, ApiError> {
-    let body = if call.body.is_empty() { None } else { Some(decode::value(&call.body, call.content_type())?) };
+    let body =
+        if call.body.is_empty() { None } else { Some(decode::value(&call.body, call.content_type())?) };
     DeleteOptions::parse(&call.query, body.as_ref())
 }
 
@@ -225,7 +237,9 @@ impl Decode for Plain {
         let value = call.accept(decoded)?;
         let plain = Plain::from_value(call.resource, value, &call.ctx).map_err(|why| {
             let (kind, version) = (call.resource.kind, call.resource.version);
-            ApiError::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {why}"))
+            ApiError::bad_request(format!(
+                "{kind} in version {version:?} cannot be handled as a {kind}: {why}"
+            ))
         })?;
         Ok(plain.object)
     }

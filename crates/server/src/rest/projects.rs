@@ -49,7 +49,8 @@ pub(super) async fn answer(call: &Call, view: View) -> Result<Reply, ApiError> {
         }
         Verb::Create => {
             let project: Plain = Plain::body(call)?;
-            let made = write::create::<Plain>(&namespaces, project).await.map_err(|error| renamed(call, error))?;
+            let made =
+                write::create::<Plain>(&namespaces, project).await.map_err(|error| renamed(call, error))?;
             Ok(render(call.resource, 201, &made))
         }
         Verb::Update => {
@@ -62,7 +63,8 @@ pub(super) async fn answer(call: &Call, view: View) -> Result<Reply, ApiError> {
         }
         Verb::Delete => {
             let options = delete_options(call)?;
-            let deleted = write::delete::<Plain>(&namespaces, &options).await.map_err(|error| renamed(call, error))?;
+            let deleted =
+                write::delete::<Plain>(&namespaces, &options).await.map_err(|error| renamed(call, error))?;
             match deleted {
                 Deleted::Gone(_) | Deleted::Held(_) => Ok(Reply::status(200, &Status::success())),
             }
@@ -73,7 +75,8 @@ pub(super) async fn answer(call: &Call, view: View) -> Result<Reply, ApiError> {
 
 fn find(call: &Call, namespaces: &Call) -> Result<Loaded<Plain>, ApiError> {
     let key = namespaces.resource.key("", &call.info.name);
-    crate::streams::load_entry(&call.ctx, &key)?.ok_or_else(|| ApiError::not_found(call.of(), &call.info.name))
+    crate::streams::load_entry(&call.ctx, &key)?
+        .ok_or_else(|| ApiError::not_found(call.of(), &call.info.name))
 }
 
 fn render(resource: &'static Resource, code: u16, project: &Loaded<Plain>) -> Reply {
@@ -111,8 +114,8 @@ async fn request(call: &Call) -> Result<Reply, ApiError> {
         call.resource.kind,
         &call.resource.api_version(),
     )?;
-    let asked: ProjectRequest =
-        serde_json::from_value(call.accept(body)?).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let asked: ProjectRequest = serde_json::from_value(call.accept(body)?)
+        .map_err(|error| ApiError::bad_request(error.to_string()))?;
     let name = &asked.metadata.name;
     let errors: Vec<FieldError> = validate::dns_label_errors(name, false)
         .into_iter()

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use machinery::meta::ListMeta;
 use machinery::options::{GetOptions, ListOptions, VersionQuery};
@@ -171,7 +172,8 @@ async fn wait_for(call: &Call, revision: Revision) -> Result<(), ApiError> {
         return Ok(());
     }
     let current = call.ctx.cache.snapshot().revision;
-    let mut error = ApiError::timeout(format!("Too large resource version: {revision}, current: {current}"), 1);
+    let mut error =
+        ApiError::timeout(format!("Too large resource version: {revision}, current: {current}"), 1);
     // The words are Kubernetes' own, without the prefix that other time-outs have.
     error.0.message = error.0.message.trim_start_matches("Timeout: ").to_owned();
     if let Some(details) = &mut error.0.details {
@@ -202,6 +204,14 @@ struct Token {
     start: String,
 }
 
+/// Clients may send anything; bits that no byte needs are passed over, as in Go.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(base64::engine::DecodePaddingMode::RequireNone),
+);
+
 const TOKEN_VERSION: &str = "meta.k8s.io/v1";
 
 fn token(snapshot: &Snapshot<Served>, last: &str, prefix: &str) -> String {
@@ -217,7 +227,7 @@ fn from_token(call: &Call, text: &str, prefix: &str) -> Result<Position, ApiErro
         ApiError::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
     };
     let padless = text.trim_end_matches('=');
-    let raw = URL_SAFE_NO_PAD.decode(padless).map_err(|error| {
+    let raw = LENIENT.decode(padless).map_err(|error| {
         let at = match error {
             base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => at,
             _ => padless.len(),

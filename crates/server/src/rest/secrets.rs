@@ -35,7 +35,12 @@ fn pull_secrets(call: &Call, namespace: &str) -> Vec<(Entry, Plain)> {
     let snapshot = call.ctx.cache.snapshot();
     let mut found = Vec::new();
     for entry in snapshot.range(&resource::secrets().prefix_in(namespace), None) {
-        let kind = entry.object.fields.iter().find(|(name, _)| *name == "type").map_or("", |(_, kind)| kind.as_str());
+        let kind = entry
+            .object
+            .fields
+            .iter()
+            .find(|(name, _)| *name == "type")
+            .map_or("", |(_, kind)| kind.as_str());
         if !PULL_TYPES.contains(&kind) {
             continue;
         }

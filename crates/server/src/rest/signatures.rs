@@ -38,7 +38,8 @@ async fn create(call: &Call) -> Result<Reply, ApiError> {
     fill_identity(&call.ctx, &mut request.metadata);
     let signature = image::prepare_signature(request)?;
     let (image_name, _) = image::parse_signature_name(&signature.metadata.name)?;
-    let loaded = load_image(&call.ctx, image_name)?.ok_or_else(|| ApiError::not_found(images(), image_name))?;
+    let loaded =
+        load_image(&call.ctx, image_name)?.ok_or_else(|| ApiError::not_found(images(), image_name))?;
     let changed = image::add_signature(&loaded.object, signature.clone())?;
     save(call, &loaded, changed, dry_run).await?;
     Ok(Reply::object(201, json::object(&signature)))
@@ -47,7 +48,8 @@ async fn create(call: &Call) -> Result<Reply, ApiError> {
 async fn delete(call: &Call) -> Result<Reply, ApiError> {
     let options = delete_options(call)?;
     let (image_name, _) = image::parse_signature_name(&call.info.name)?;
-    let loaded = load_image(&call.ctx, image_name)?.ok_or_else(|| ApiError::not_found(images(), image_name))?;
+    let loaded =
+        load_image(&call.ctx, image_name)?.ok_or_else(|| ApiError::not_found(images(), image_name))?;
     let changed = image::remove_signature(&loaded.object, &call.info.name)?;
     save(call, &loaded, changed, options.dry_run).await?;
     Ok(Reply::status(200, &Status::success()))

@@ -4,9 +4,9 @@
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use machinery::decode::{self, Decoded};
 use machinery::field::FieldErrors;
 use machinery::image::{Image, ImageStream};
-use machinery::decode::{self, Decoded};
 use machinery::json;
 use machinery::patch::{self, MergeSchema};
 use machinery::status::{ApiError, GroupResource};
@@ -230,7 +230,8 @@ impl Strategy for Plain {
             (rules.prepare)(&mut new, before);
             prepare_generation(rules, &mut new, before);
             let scope = if call.resource.namespaced { Scope::Namespaced } else { Scope::Cluster };
-            let names = if rules.label_names { validate::dns_label_errors } else { validate::dns_subdomain_errors };
+            let names =
+                if rules.label_names { validate::dns_label_errors } else { validate::dns_subdomain_errors };
             let mut errors: FieldErrors = validate::object_meta(&new.metadata, scope, names);
             if let Some(before) = before {
                 errors.extend(validate::object_meta_update(&new.metadata, &before.metadata));
@@ -254,7 +255,8 @@ impl Strategy for Plain {
 
 /// An object as clients see it, with its type header.
 pub(super) fn typed_value<T: serde::Serialize>(resource: &Resource, object: &T) -> Value {
-    let mut value = serde_json::to_value(object).expect("API types serialize to JSON: string keys, no failing field");
+    let mut value =
+        serde_json::to_value(object).expect("API types serialize to JSON: string keys, no failing field");
     value["kind"] = resource.kind.into();
     value["apiVersion"] = resource.api_version().into();
     value
@@ -299,12 +301,14 @@ pub(super) async fn commit<T: Storable>(
     let unchanged = old.is_some_and(|old| old.object.encode() == value);
     if dry_run || unchanged {
         let revision = old.map_or(Revision::ZERO, |old| old.revision);
-        new.metadata_mut().resource_version = if old.is_some() { revision.to_string() } else { String::new() };
+        new.metadata_mut().resource_version =
+            if old.is_some() { revision.to_string() } else { String::new() };
         return Ok(Loaded { object: new, revision });
     }
     let expect = old.map_or(Expect::Absent, |old| Expect::At(old.revision));
     let txn = Txn::new().guard(key.clone(), expect).put(key, value);
-    let revision = call.ctx.store.commit(txn).await.map_err(|error| commit_failed(call, error, &name, old.is_none()))?;
+    let revision =
+        call.ctx.store.commit(txn).await.map_err(|error| commit_failed(call, error, &name, old.is_none()))?;
     call.ctx.settle(revision).await?;
     new.metadata_mut().resource_version = revision.to_string();
     Ok(Loaded { object: new, revision })

@@ -198,7 +198,8 @@ async fn apply(call: &Call, start: &Start, change: Change) -> Result<Reply, (Api
     let blind = change.blind;
     let dry_run = call.write_options().map_err(|error| (error, false))?.dry_run;
     let code = if change.created { 201 } else { 200 };
-    let written = tag_writes::write(call, start.loaded.as_ref(), change, dry_run).await.map_err(|e| (e, blind))?;
+    let written =
+        tag_writes::write(call, start.loaded.as_ref(), change, dry_run).await.map_err(|e| (e, blind))?;
     shown(call, code, &written, &start.base.tag).map_err(|error| (error, false))
 }
 

@@ -13,8 +13,8 @@ use futures_util::stream;
 use machinery::meta::ListMeta;
 use machinery::negotiate::{Form, MetaVersion};
 use machinery::options::ListOptions;
-use machinery::table::IncludeObject;
 use machinery::status::ApiError;
+use machinery::table::IncludeObject;
 use store::cache::{Cursor, Event, EventKind};
 use store::{ReadError, Revision};
 use tokio::time::{Instant, sleep_until};
@@ -25,10 +25,10 @@ use super::reply::Reply;
 use crate::body::Body;
 use crate::context::{Ctx, Place};
 use crate::limits;
-use crate::resource::Resource;
-use crate::stored::{Renderer, Served};
 use crate::printer::{self, Layout};
+use crate::resource::Resource;
 use crate::respond;
+use crate::stored::{Renderer, Served};
 
 /// Which slot of an event holds its plain frame.
 const PLAIN_FRAME: usize = 0;
@@ -46,7 +46,8 @@ pub fn watch(call: Call, place: Place) -> Result<Reply, ApiError> {
     let wanted = options.watch_version()?.map(Revision);
     let selection = Selection::of(&call, &options)?;
     let state = Watch::start(call, &options, wanted, selection, include, place);
-    let frames = stream::unfold(state, |mut state| async move { state.next().await.map(|chunk| (chunk, state)) });
+    let frames =
+        stream::unfold(state, |mut state| async move { state.next().await.map(|chunk| (chunk, state)) });
     Ok(Reply::Watch(Body::stream(frames)))
 }
 
@@ -71,9 +72,17 @@ struct Watch {
 }
 
 impl Watch {
-    fn start(call: Call, options: &ListOptions, wanted: Option<Revision>, selection: Selection, include: IncludeObject, place: Place) -> Watch {
+    fn start(
+        call: Call,
+        options: &ListOptions,
+        wanted: Option<Revision>,
+        selection: Selection,
+        include: IncludeObject,
+        place: Place,
+    ) -> Watch {
         let now = Instant::now();
-        let asked = options.timeout_seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|&s| s > 0);
+        let asked =
+            options.timeout_seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|&s| s > 0);
         let timeout = asked.map_or_else(
             || limits::WATCH_TIME + Duration::from_secs(call.ctx.random.below(limits::WATCH_TIME.as_secs())),
             |seconds| Duration::from_secs(seconds).min(limits::WATCH_TIME_MOST),
@@ -222,7 +231,8 @@ impl Watch {
         match self.form {
             Form::Table(version) => {
                 let columns = std::mem::replace(&mut self.first_table, false);
-                let metadata = ListMeta { resource_version: respond::version_of(&object), ..ListMeta::default() };
+                let metadata =
+                    ListMeta { resource_version: respond::version_of(&object), ..ListMeta::default() };
                 match printer::table(self.resource, metadata, &[object], self.layout(version), columns) {
                     Ok(table) => plain_frame(word, &table),
                     Err(error) => error_frame(&error),
@@ -240,7 +250,8 @@ impl Watch {
     }
 
     fn bookmark(&mut self, revision: Revision, end_of_initial: bool) -> Bytes {
-        let mut metadata = serde_json::json!({ "resourceVersion": revision.to_string(), "creationTimestamp": null });
+        let mut metadata =
+            serde_json::json!({ "resourceVersion": revision.to_string(), "creationTimestamp": null });
         if end_of_initial {
             metadata["annotations"] = serde_json::json!({ "k8s.io/initial-events-end": "true" });
         }
@@ -297,7 +308,9 @@ fn fell_behind(told: Revision) -> Bytes {
 
 fn refused(error: &ReadError, after: Revision) -> ApiError {
     match error {
-        ReadError::Compacted { oldest } => ApiError::expired(format!("too old resource version: {after} ({oldest})")),
+        ReadError::Compacted { oldest } => {
+            ApiError::expired(format!("too old resource version: {after} ({oldest})"))
+        }
         ReadError::Future { current } => {
             ApiError::timeout(format!("Too large resource version: {after}, current: {current}"), 1)
         }

@@ -3,9 +3,9 @@
 //! A write reads the object from the cache, applies the change and the rules, and commits under the guard that nobody
 //! else changed it. Where the client did not say which version it means, a lost race is run again.
 
-use machinery::meta::ObjectMeta;
 use machinery::decode::Decoded;
 use machinery::generate;
+use machinery::meta::ObjectMeta;
 use machinery::options::{DeleteOptions, FieldValidation, Preconditions, Propagation};
 use machinery::patch;
 use machinery::status::{ApiError, GroupResource};
@@ -43,7 +43,8 @@ pub(super) fn check_namespace(call: &Call, of: GroupResource<'_>, name: &str) ->
         return Err(error);
     };
     if plain::is_terminating(&found.object) {
-        let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+        let why =
+            format!("unable to create new content in namespace {namespace} because it is being terminated");
         let mut error = ApiError::forbidden(of, name, &why);
         if let Some(details) = &mut error.0.details {
             details.causes.push(machinery::meta::StatusCause {
@@ -262,7 +263,8 @@ pub(super) async fn patch<T: Strategy>(call: &Call) -> Result<Loaded<T>, ApiErro
 /// As said.
 pub(super) fn decode_patched<T: Strategy>(call: &Call, patched: Value) -> Result<T, ApiError> {
     let shown = patched.to_string();
-    let decoded = T::from_value(call.resource, patched, &call.ctx).map_err(|why| unfit_patch(&shown, &why))?;
+    let decoded =
+        T::from_value(call.resource, patched, &call.ctx).map_err(|why| unfit_patch(&shown, &why))?;
     accept_patched(call, decoded, &shown)
 }
 
@@ -298,7 +300,10 @@ pub(super) enum Deleted<T> {
 ///
 /// # Errors
 /// As preconditions and the store say.
-pub(super) async fn delete<T: Strategy>(call: &Call, options: &DeleteOptions) -> Result<Deleted<T>, ApiError> {
+pub(super) async fn delete<T: Strategy>(
+    call: &Call,
+    options: &DeleteOptions,
+) -> Result<Deleted<T>, ApiError> {
     for _ in 0..limits::CONFLICT_RETRIES {
         let old = load::<T>(call)?;
         match delete_loaded(call, &old, options).await {
@@ -359,7 +364,11 @@ pub(super) async fn delete_loaded<T: Strategy>(
 ///
 /// # Errors
 /// As said.
-pub(super) fn check_preconditions(call: &Call, metadata: &ObjectMeta, options: &DeleteOptions) -> Result<(), ApiError> {
+pub(super) fn check_preconditions(
+    call: &Call,
+    metadata: &ObjectMeta,
+    options: &DeleteOptions,
+) -> Result<(), ApiError> {
     let of = GroupResource::new(call.resource.group, call.resource.kind);
     if let Some(uid) = &options.preconditions.uid
         && *uid != metadata.uid
