@@ -7,12 +7,12 @@ mod derive;
 mod rules;
 mod signature;
 
-pub use derive::{DeriveError, derive, without_raw};
+pub use derive::{DeriveError, derive, describe, without_raw};
 use machinery::field::FieldErrors;
 use machinery::image::well_known::{MANAGED_SIGNATURE, MANIFEST_BLOB_STORED};
 use machinery::image::{DockerImage, DockerMetadataError, Image, ImageManifest};
 use machinery::time::Time;
-use machinery::validate;
+use machinery::validate::object_meta_update;
 use oci::manifest::AnyManifest;
 use oci::{Digest, Manifest, media};
 pub use rules::{check, check_signature};
@@ -26,7 +26,7 @@ const METADATA_VERSION: &str = "1.0";
 ///
 /// # Errors
 /// When the document is of another kind, version or shape.
-pub fn normalize(image: &mut Image) -> Result<(), DockerMetadataError> {
+pub fn normalize_metadata(image: &mut Image) -> Result<(), DockerMetadataError> {
     let version = image.docker_image_metadata_version.as_str();
     let metadata = DockerImage::decode(&image.docker_image_metadata, version)?;
     image.docker_image_metadata = metadata.encode(version);
@@ -54,7 +54,7 @@ pub fn prepare_create(image: &mut Image, now: Time) -> Option<DeriveError> {
 }
 
 /// Prepares an update: what is fixed is put back to what is stored. The error, if any, is to be logged.
-pub fn prepare_update(old: &Image, new: &mut Image, now: Time) -> Option<DeriveError> {
+pub fn prepare_update(new: &mut Image, old: &Image, now: Time) -> Option<DeriveError> {
     new.docker_image_metadata.clone_from(&old.docker_image_metadata);
     new.docker_image_metadata_version.clone_from(&old.docker_image_metadata_version);
     new.docker_image_layers.clone_from(&old.docker_image_layers);
@@ -74,9 +74,14 @@ pub fn prepare_update(old: &Image, new: &mut Image, now: Time) -> Option<DeriveE
     derived.err()
 }
 
+/// Everything that is wrong with an image that is created.
+pub fn validate(image: &Image) -> FieldErrors {
+    check(image, "")
+}
+
 /// Everything that is wrong with an update, after [`prepare_update`].
-pub fn check_update(old: &Image, new: &Image) -> FieldErrors {
-    let mut errors = validate::object_meta_update(&new.metadata, &old.metadata);
+pub fn validate_update(new: &Image, old: &Image) -> FieldErrors {
+    let mut errors = object_meta_update(&new.metadata, &old.metadata);
     errors.extend(errors.clone());
     errors.extend(check(new, ""));
     errors

@@ -6,8 +6,12 @@
 use std::collections::BTreeSet;
 
 use machinery::field::quote;
+use machinery::image::TagReference;
+use machinery::image::well_known::DOCKER_IMAGE;
 use oci::Reference;
 use oci::reference::{DEFAULT_REGISTRY, DEFAULT_REGISTRY_V1, DEFAULT_REGISTRY_V2};
+
+use super::StreamSettings;
 
 /// Entries that a refusal lists before it only counts.
 const SHOWN: usize = 5;
@@ -55,6 +59,15 @@ struct Entry {
 pub struct Exempt(BTreeSet<String>);
 
 impl Exempt {
+    /// The repository that one tag refers to.
+    pub fn of_tag(tag: Option<&TagReference>) -> Exempt {
+        let mut exempt = Exempt::default();
+        if let Some(from) = tag.and_then(|tag| tag.from.as_ref()).filter(|from| from.kind == DOCKER_IMAGE) {
+            exempt.add(&from.name);
+        }
+        exempt
+    }
+
     /// Adds the repository of a pull spec; what is no pull spec is passed over.
     pub fn add(&mut self, pull_spec: &str) {
         if let Ok(reference) = Reference::parse(pull_spec) {
@@ -64,9 +77,18 @@ impl Exempt {
 }
 
 impl AllowedRegistries {
-    /// Everything is allowed.
-    pub fn all() -> AllowedRegistries {
-        AllowedRegistries::default()
+    /// The list of the settings; without one, everything is allowed.
+    ///
+    /// Settings are checked when the server starts; an entry that could not be read then allows nothing.
+    pub fn of(settings: &StreamSettings) -> AllowedRegistries {
+        let list = &settings.allowed_registries_for_import;
+        if list.is_empty() {
+            return AllowedRegistries::default();
+        }
+        let readable = list.iter().filter(|entry| Entry::parse(&entry.domain_name, entry.insecure).is_ok());
+        let pairs = readable.map(|entry| (entry.domain_name.as_str(), entry.insecure));
+        AllowedRegistries::only(pairs, &settings.internal_registry_hostname)
+            .unwrap_or_else(|_| AllowedRegistries { entries: Some(Vec::new()) })
     }
 
     /// Only these (domain, insecure), and the integrated registry when there is one.

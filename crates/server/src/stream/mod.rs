@@ -33,6 +33,9 @@ pub use reference::{decorate, is_insecure, matches_image, resolve_image, resolve
 pub(crate) use rules::check_import_mode;
 pub use rules::{check_tag, stream_name_errors};
 
+/// What streams follow besides their own content.
+pub use crate::settings::ImageSettings as StreamSettings;
+
 /// Who writes a stream, which decides what of the request counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writer {
@@ -42,19 +45,6 @@ pub enum Writer {
     Status,
     /// A write of a tag or an import: both count.
     Internal,
-}
-
-/// What streams follow besides their own content.
-#[derive(Clone, Debug, Default)]
-pub struct StreamSettings {
-    /// Host and port of the integrated registry; empty for none.
-    pub internal_registry: String,
-    /// Its host as seen from outside; empty for none.
-    pub external_registry: String,
-    /// Import mode of tags that name none; empty means `Legacy`.
-    pub default_import_mode: String,
-    /// Where images may come from.
-    pub allowed: AllowedRegistries,
 }
 
 /// What one passage through the door depends on.
@@ -148,7 +138,7 @@ pub fn pass(
     mut new: ImageStream,
     cx: &Passage<'_>,
 ) -> Result<Passed, FieldErrors> {
-    new.normalize(import_mode(cx.settings));
+    new.normalize(cx.settings.import_mode());
     let errors = match (old, cx.writer) {
         (Some(old), Writer::Status) => {
             generation::prepare_status(old, &mut new);
@@ -169,15 +159,6 @@ pub fn pass(
     let moves = moves(old, &new);
     let unchanged = old.is_some_and(|old| is_same(old, &new));
     Ok(Passed { stream: new, moves, unchanged })
-}
-
-/// The import mode of tags that name none.
-pub fn import_mode(settings: &StreamSettings) -> &str {
-    if settings.default_import_mode.is_empty() {
-        machinery::image::well_known::LEGACY
-    } else {
-        &settings.default_import_mode
-    }
 }
 
 fn propagate_and_check(old: Option<&ImageStream>, new: &mut ImageStream, cx: &Passage<'_>) -> FieldErrors {

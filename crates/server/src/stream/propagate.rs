@@ -236,7 +236,7 @@ fn event(
 
 /// Makes pulls of an image that is in the integrated registry go through the stream that now names it.
 fn rehome(event: &mut TagEvent, namespace: &str, name: &str, stream: &ImageStream, cx: &Passage<'_>) {
-    let internal = &cx.settings.internal_registry;
+    let internal = &cx.settings.internal_registry_hostname;
     if internal.is_empty() {
         return;
     }

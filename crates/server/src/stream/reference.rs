@@ -13,16 +13,16 @@ use super::StreamSettings;
 /// Sets the stream's repositories from the settings, as every read and every write shows them.
 pub fn decorate(stream: &mut ImageStream, settings: &StreamSettings) {
     let of_host = |host: &str| format!("{host}/{}/{}", stream.metadata.namespace, stream.metadata.name);
-    let repository = if settings.internal_registry.is_empty() {
+    let repository = if settings.internal_registry_hostname.is_empty() {
         let plain = &stream.spec.docker_image_repository;
         without_tag(plain).unwrap_or_else(|| plain.clone())
     } else {
-        of_host(&settings.internal_registry)
+        of_host(&settings.internal_registry_hostname)
     };
-    let public = if settings.external_registry.is_empty() {
+    let public = if settings.external_registry_hostname.is_empty() {
         String::new()
     } else {
-        of_host(&settings.external_registry)
+        of_host(&settings.external_registry_hostname)
     };
     stream.status.docker_image_repository = repository;
     stream.status.public_docker_image_repository = public;

@@ -50,19 +50,20 @@ pub(super) fn check(old: Option<&ImageStream>, new: &ImageStream, cx: &Passage<'
             format!("'namespace/name' cannot be longer than {REPOSITORY_NAME} characters"),
         ));
     }
-    let listed = !cx.settings.allowed.allows_everything();
+    let allowed = AllowedRegistries::of(cx.settings);
+    let listed = !allowed.allows_everything();
     let mut exempt = if listed { in_use(old) } else { Exempt::default() };
-    errors.extend(check_repository(new, &cx.settings.allowed, &exempt));
+    errors.extend(check_repository(new, &allowed, &exempt));
     let insecure = is_insecure(&new.metadata);
     for tag in &new.spec.tags {
         let path = format!("spec.tags[{}]", tag.name);
-        errors.extend(check_tag(tag, &path, insecure, &cx.settings.allowed, &exempt));
+        errors.extend(check_tag(tag, &path, insecure, &allowed, &exempt));
     }
     if listed && old.is_some() && cx.writer == Writer::Main {
         // What a plain edit brings into the status comes from the spec, where it was just checked, or from streams.
         exempt_status(&mut exempt, new);
     }
-    errors.extend(check_status_items(new, &cx.settings.allowed, &exempt));
+    errors.extend(check_status_items(new, &allowed, &exempt));
     errors
 }
 
@@ -202,6 +203,7 @@ pub(super) fn check_new_status(
             insecure.extend(entry.items.iter().map(|event| event.docker_image_reference.as_str()));
         }
     }
+    let allowed = AllowedRegistries::of(settings);
     let exempt = Exempt::default();
     let mut errors = Vec::new();
     for entry in &new.status.tags {
@@ -215,7 +217,7 @@ pub(super) fn check_new_status(
                 Err(error) => errors.push(FieldError::invalid(field(), text, error.to_string())),
                 Ok(reference) => {
                     let transport = Transport::or_any(insecure.contains(text));
-                    let refused = settings.allowed.admit(&reference, transport, &exempt).err();
+                    let refused = allowed.admit(&reference, transport, &exempt).err();
                     errors.extend(refused.map(|why| FieldError::forbidden(field(), why)));
                 }
             }

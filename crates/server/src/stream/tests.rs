@@ -38,7 +38,7 @@ impl Lookup for World {
 
 impl World {
     fn new() -> World {
-        let settings = StreamSettings { internal_registry: HOST.to_owned(), ..Default::default() };
+        let settings = StreamSettings { internal_registry_hostname: HOST.to_owned(), ..Default::default() };
         World { settings, ..Default::default() }
     }
 
@@ -721,7 +721,8 @@ fn policies_of_tags_have_known_words() {
 fn registries_off_the_list_are_refused_unless_they_are_in_use() {
     let mut world = World::new();
     let held = world.create(tags(&[reference_tag("x", "old.example.com/x:1")]));
-    world.settings.allowed = AllowedRegistries::only([("quay.io", false)], HOST).unwrap();
+    world.settings.allowed_registries_for_import =
+        vec![crate::settings::AllowedRegistry { domain_name: "quay.io".into(), insecure: false }];
     world.edit(Writer::Main, &held, |s| {
         s.spec.set_tag(reference_tag("x", "old.example.com/x:2"));
     });

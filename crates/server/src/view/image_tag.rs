@@ -3,7 +3,6 @@
 //! Its metadata is the stream's, whole, but for the name. Only its `spec` can be written.
 
 use machinery::field::{FieldError, FieldErrors};
-use machinery::image::well_known::DOCKER_IMAGE;
 use machinery::image::{Image, ImageStream, ImageTag};
 use machinery::meta::ObjectMeta;
 use machinery::status::ApiError;
@@ -13,7 +12,7 @@ use serde_json::json;
 
 use super::tag::{self, Change, TagBase, TagKind};
 use crate::image;
-use crate::stream::{Exempt, StreamSettings, check_tag, is_insecure, resolve_reference};
+use crate::stream::{AllowedRegistries, Exempt, StreamSettings, check_tag, is_insecure, resolve_reference};
 
 const KIND: TagKind = TagKind::ImageTag;
 const ONLY_SPEC: &str = "may not update fields other than spec";
@@ -77,12 +76,12 @@ pub fn check_create(request: &mut ImageTag, settings: &StreamSettings) -> Result
 
 fn fill_spec(request: &mut ImageTag, settings: &StreamSettings) {
     if let Some(spec) = &mut request.spec {
-        if spec.name.is_empty() {
-            if let Some((_, tag)) = request.metadata.name.split_once(':') {
-                tag.clone_into(&mut spec.name);
-            }
+        if let Some((_, tag)) = request.metadata.name.split_once(':')
+            && spec.name.is_empty()
+        {
+            tag.clone_into(&mut spec.name);
         }
-        spec.set_defaults(crate::stream::import_mode(settings));
+        spec.set_defaults(settings.import_mode());
     }
 }
 
@@ -93,7 +92,13 @@ fn spec_errors(request: &ImageTag, settings: &StreamSettings, exempt: &Exempt) -
     if !complete || spec.name != tag {
         errors.push(FieldError::invalid("spec.name", spec.name.as_str(), "must match image tag name"));
     }
-    errors.extend(check_tag(spec, "spec", is_insecure(&request.metadata), &settings.allowed, exempt));
+    errors.extend(check_tag(
+        spec,
+        "spec",
+        is_insecure(&request.metadata),
+        &AllowedRegistries::of(settings),
+        exempt,
+    ));
     errors
 }
 
@@ -136,14 +141,9 @@ fn check_update(base: &TagBase, request: &mut ImageTag, settings: &StreamSetting
     base.restore_system_fields(&mut request.metadata, &old.metadata);
     request.image = None;
     if let Some(spec) = &mut request.spec {
-        spec.set_defaults(crate::stream::import_mode(settings));
+        spec.set_defaults(settings.import_mode());
     }
-    let mut exempt = Exempt::default();
-    if let Some(from) = old.spec.as_ref().and_then(|spec| spec.from.as_ref()) {
-        if from.kind == DOCKER_IMAGE {
-            exempt.add(&from.name);
-        }
-    }
+    let exempt = Exempt::of_tag(old.spec.as_ref());
     let mut errors = validate::object_meta_update(&request.metadata, &old.metadata);
     errors.extend(errors.clone());
     errors.extend(spec_errors(request, settings, &exempt));

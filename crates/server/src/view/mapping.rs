@@ -14,10 +14,10 @@ use crate::validate;
 /// # Errors
 /// 422.
 pub fn check(mapping: &mut ImageStreamMapping, settings: &StreamSettings) -> Result<(), ApiError> {
-    if mapping.image.docker_image_reference.is_empty() && !settings.internal_registry.is_empty() {
+    if mapping.image.docker_image_reference.is_empty() && !settings.internal_registry_hostname.is_empty() {
         let image = mapping.image.metadata.name.clone();
         let repository = Reference {
-            registry: settings.internal_registry.clone(),
+            registry: settings.internal_registry_hostname.clone(),
             namespace: mapping.metadata.namespace.clone(),
             name: mapping.metadata.name.clone(),
             id: image,

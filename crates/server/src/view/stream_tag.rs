@@ -4,7 +4,6 @@
 //! entry. An entry without image (a mere reference) does not make one.
 
 use machinery::field::{FieldError, FieldErrors};
-use machinery::image::well_known::DOCKER_IMAGE;
 use machinery::image::{Image, ImageStream, ImageStreamTag, TagEvent};
 use machinery::meta::ObjectMeta;
 use machinery::status::ApiError;
@@ -14,7 +13,7 @@ use serde_json::json;
 
 use super::tag::{self, Change, TagBase, TagKind};
 use crate::image;
-use crate::stream::{Exempt, StreamSettings, check_tag, is_insecure, resolve_reference};
+use crate::stream::{AllowedRegistries, Exempt, StreamSettings, check_tag, is_insecure, resolve_reference};
 
 const KIND: TagKind = TagKind::ImageStreamTag;
 
@@ -116,7 +115,7 @@ fn prepare_create(request: &mut ImageStreamTag, settings: &StreamSettings) {
         if tag.name.is_empty() {
             machinery::image::split_stream_tag(&request.metadata.name).1.clone_into(&mut tag.name);
         }
-        tag.set_defaults(crate::stream::import_mode(settings));
+        tag.set_defaults(settings.import_mode());
     }
     request.conditions.clear();
     request.image = image::empty();
@@ -127,23 +126,24 @@ fn create_errors(request: &ImageStreamTag, settings: &StreamSettings) -> FieldEr
         validate::object_meta(&request.metadata, Scope::Namespaced, validate::path_segment_errors);
     errors.extend(tag_errors(request, settings, &Exempt::default()));
     let metadata = &request.metadata.annotations;
-    if let Some(tag) = &request.tag {
-        if !tag.annotations.is_empty() && tag.annotations != *metadata {
-            let words: Vec<String> =
-                tag.annotations.iter().map(|(key, value)| format!("{key}:{value}")).collect();
-            errors.push(FieldError::invalid(
-                "tag.annotations",
-                format!("map[{}]", words.join(" ")),
-                "tag annotations must not be provided or must be equal to the object meta annotations",
-            ));
-        }
+    if let Some(tag) = &request.tag
+        && !tag.annotations.is_empty()
+        && tag.annotations != *metadata
+    {
+        let words: Vec<String> =
+            tag.annotations.iter().map(|(key, value)| format!("{key}:{value}")).collect();
+        errors.push(FieldError::invalid(
+            "tag.annotations",
+            format!("map[{}]", words.join(" ")),
+            "tag annotations must not be provided or must be equal to the object meta annotations",
+        ));
     }
     errors
 }
 
 fn tag_errors(request: &ImageStreamTag, settings: &StreamSettings, exempt: &Exempt) -> FieldErrors {
     let insecure = is_insecure(&request.metadata);
-    let check = |tag| check_tag(tag, "tag", insecure, &settings.allowed, exempt);
+    let check = |tag| check_tag(tag, "tag", insecure, &AllowedRegistries::of(settings), exempt);
     request.tag.as_ref().map(check).unwrap_or_default()
 }
 
@@ -203,14 +203,9 @@ fn check_update(
     base.restore_system_fields(&mut request.metadata, &old.metadata);
     if let Some(tag) = &mut request.tag {
         tag.annotations.clone_from(&request.metadata.annotations);
-        tag.set_defaults(crate::stream::import_mode(settings));
+        tag.set_defaults(settings.import_mode());
     }
-    let mut exempt = Exempt::default();
-    if let Some(from) = old.tag.as_ref().and_then(|tag| tag.from.as_ref()) {
-        if from.kind == DOCKER_IMAGE {
-            exempt.add(&from.name);
-        }
-    }
+    let exempt = Exempt::of_tag(old.tag.as_ref());
     let mut errors = validate::object_meta_update(&request.metadata, &old.metadata);
     errors.extend(errors.clone());
     errors.extend(tag_errors(request, settings, &exempt));
