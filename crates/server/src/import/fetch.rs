@@ -109,7 +109,7 @@ impl Work<'_> {
     async fn run(&self, reference: &Named) -> About<Fetched> {
         let about = |fault| (fault, reference.clone());
         let content = match self.known().await.map_err(about)? {
-            Known::Stored(image) => return Ok(Fetched { image: Arc::new(image), children: Vec::new() }),
+            Known::Stored(image) => return Ok(Fetched { image, children: Vec::new() }),
             Known::Content(content) => content,
             Known::Not => self.ask().await.map_err(about)?,
         };
@@ -151,7 +151,7 @@ impl Work<'_> {
             }
             return Ok(Known::Content(content));
         }
-        Ok(self.stored_image(digest.as_str()).map_or(Known::Not, Known::Stored))
+        Ok(self.stored_image(digest.as_str()).map_or(Known::Not, |image| Known::Stored(Arc::new(image))))
     }
 
     /// A stored image that is a complete answer: a single one.
@@ -286,7 +286,7 @@ impl Work<'_> {
 /// What is known before the manifest is asked for.
 enum Known {
     /// The stored image is the answer.
-    Stored(Image),
+    Stored(Arc<Image>),
     /// Its content is kept.
     Content(Content),
     /// Nothing.
