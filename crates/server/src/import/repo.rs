@@ -24,6 +24,8 @@ pub struct Repo {
     gates: Arc<Gates>,
     /// Who shares what was learnt about it.
     pub key: RepoKey,
+    /// `host/path`.
+    pub place: Arc<str>,
     /// On whose behalf.
     pub lane: Lane,
 }
@@ -98,7 +100,8 @@ impl Kept {
     /// The repository, for one request.
     pub fn open(&self, gates: &Arc<Gates>, key: RepoKey, lane: Lane) -> Repo {
         let gate = gates.of(&key.host);
-        Repo { client: Arc::clone(&self.client), gate, gates: Arc::clone(gates), key, lane }
+        let place = format!("{}/{}", key.host, key.path).into();
+        Repo { client: Arc::clone(&self.client), gate, gates: Arc::clone(gates), key, place, lane }
     }
 }
 

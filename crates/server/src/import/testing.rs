@@ -38,6 +38,8 @@ pub(crate) enum Trouble {
     Answers(u16, &'static str, Option<u64>),
     /// It sends other bytes than it says.
     Corrupt,
+    /// It claims to have this digest, whatever is asked for by HEAD.
+    Claims(Digest),
 }
 
 impl Upstream {
@@ -207,7 +209,9 @@ impl Upstream {
         let length = raw.len();
         let mut answer = reply(status, &media_type, if head { Bytes::new() } else { raw });
         answer.headers_mut().insert("content-length", length.into());
-        if status == 200 && !corrupt {
+        if let (Some(Trouble::Claims(claimed)), true) = (&trouble, head) {
+            answer.headers_mut().insert("docker-content-digest", claimed.as_str().parse().unwrap());
+        } else if status == 200 && !corrupt {
             answer.headers_mut().insert("docker-content-digest", digest.as_str().parse().unwrap());
         }
         answer

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
 use machinery::image::{ImageStreamImport, TagEventCondition};
 use machinery::status::ApiError;
 use oci::Digest;
@@ -100,6 +101,47 @@ async fn a_digest_is_not_given_to_those_the_registry_refuses() {
     let refused = import(&world, &[(&by_digest, "other")]).await;
     assert_eq!(refused.status.images[0].status.reason, "Unauthorized");
     assert_eq!(head(&world, "other"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_digest_that_is_only_claimed_gives_away_nothing() {
+    let mut world = World::new();
+    let secret = world.upstream.image("private.test/x/y", "1", "secret");
+    let own = world.upstream.image("evil.test/x/y", "1", "own");
+    import(&world, &[("private.test/x/y:1", "secret"), ("evil.test/x/y:1", "t")]).await;
+    world.upstream.trouble("evil.test", Some(Trouble::Claims(secret.clone())));
+    for _ in 0..2 {
+        import(&world, &[("evil.test/x/y:1", "t")]).await;
+        let by_digest = import(&world, &[(&format!("evil.test/x/y@{secret}"), "u")]).await;
+        assert_eq!(head(&world, "t"), Some(own.to_string()));
+        assert_eq!(by_digest.status.images[0].status.reason, "NotFound");
+        world.restart();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_image_gets_its_sizes_from_the_registry() {
+    let world = World::new();
+    let layer = world.upstream.blob(APP, b"twelve bytes");
+    let head = format!(
+        r#"{{"schemaVersion":1,"name":"team/app","tag":"1","architecture":"amd64","fsLayers":[{{"blobSum":"{layer}"}},{{"blobSum":"{layer}"}}],"history":[{{"v1Compatibility":"{{\"id\":\"new\",\"architecture\":\"amd64\"}}"}},{{"v1Compatibility":"{{\"id\":\"old\"}}"}}]"#
+    );
+    let encode = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+    let protected =
+        encode(format!(r#"{{"formatLength":{},"formatTail":"{}"}}"#, head.len(), encode(b"}")).as_bytes());
+    let raw =
+        format!(r#"{head},"signatures":[{{"header":{{}},"signature":"c2ln","protected":"{protected}"}}]}}"#);
+    world.upstream.put(APP, "1", oci::media::DOCKER_SCHEMA1_SIGNED, raw.as_bytes());
+    let answer = import(&world, &[("a.test/team/app:1", "t")]).await;
+    let image = answer.status.images[0]
+        .image
+        .as_ref()
+        .unwrap_or_else(|| panic!("{:?}", answer.status.images[0].status));
+    let metadata: Value = serde_json::from_slice(&image.docker_image_metadata.raw).unwrap();
+    assert_eq!((metadata["Id"].as_str(), metadata["Size"].as_i64()), (Some("new"), Some(12)));
+    assert_eq!(image.docker_image_layers.len(), 2);
+    let asked = world.upstream.requests().iter().filter(|request| request.starts_with("HEAD")).count();
+    assert_eq!(asked, 1, "each layer once");
 }
 
 #[tokio::test(start_paused = true)]
