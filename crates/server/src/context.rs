@@ -2,7 +2,7 @@
 //!
 //! Built once at start. Nothing here is global, so that several servers can live in one process (tests, simulations).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use machinery::status::ApiError;
 use store::{Revision, Store};
@@ -34,11 +34,13 @@ pub struct Context {
     /// Where everything is kept.
     pub store: Arc<dyn Store>,
     /// What is served.
-    pub cache: Cache,
+    pub cache: Arc<Cache>,
     /// Whether a commit shows in the cache before it is acknowledged.
     pub cache_is_current: bool,
+    /// Why the store has failed, if it has.
+    pub failure: Arc<OnceLock<String>>,
     /// Other people's registries.
-    pub transport: Arc<dyn oci::Transport>,
+    pub transport: Arc<dyn oci::client::Transport>,
     /// The import engine's shared state.
     pub imports: import::Engine,
     /// Who is who.
@@ -58,6 +60,26 @@ impl std::fmt::Debug for Context {
 }
 
 impl Context {
+    /// Whether requests can be answered.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn health(&self) -> Result<(), String> {
+        if let Some(why) = self.failure.get() {
+            return Err(format!("the store has failed: {why}"));
+        }
+        if self.tasks.is_stopping() {
+            return Err("the server is stopping".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Notes that the store has failed; the first reason stays.
+    pub fn fail(&self, why: &str) {
+        // A second failure is a consequence of the first.
+        let _ = self.failure.set(why.to_owned());
+    }
+
     /// Waits until the cache shows a revision that this process has just written.
     ///
     /// # Errors

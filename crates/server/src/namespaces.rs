@@ -57,7 +57,7 @@ pub async fn run(ctx: Ctx) {
     let prefix = resource::namespaces().prefix();
     while !ctx.tasks.is_stopping() {
         let snapshot = ctx.cache.snapshot();
-        let Ok(mut cursor) = ctx.cache.subscribe(&prefix, snapshot.revision()) else { continue };
+        let Ok(mut cursor) = ctx.cache.subscribe(&prefix, snapshot.revision) else { continue };
         loop {
             let left = sweep(&ctx).await;
             let wait = async {

@@ -103,7 +103,7 @@ impl Pipeline {
             .filter(|resource| !info.has_more && (resource.namespaced || !in_namespace(&info)))
             .ok_or_else(ApiError::no_such_path)?;
         let info = info.into_owned();
-        let form = rest::form(resource, &info, &parts.headers)?;
+        let accepted = rest::form(resource, &info, &parts.headers)?;
         let body = if info.verb.is_read_only() { Bytes::new() } else { read_body(incoming).await? };
         let call = Call {
             ctx: Arc::clone(&self.ctx),
@@ -112,14 +112,15 @@ impl Pipeline {
             query: query.to_owned(),
             headers: parts.headers,
             body,
-            form,
+            accepted,
+            warnings: Arc::default(),
             info,
         };
         self.dispatch(call, place).await
     }
 
     async fn dispatch(&self, call: Call, place: Place) -> Result<Response<Body>, ApiError> {
-        let shape = respond::Shape::of(&call);
+        let shape = respond::Shape::of(&call)?;
         if call.info.verb == Verb::Watch {
             return rest::watch(call, place).map(|reply| respond::reply(reply, &shape));
         }

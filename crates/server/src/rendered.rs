@@ -26,6 +26,7 @@ pub struct RenderedTags {
 #[derive(Clone, Debug)]
 struct Rendered {
     stream: Revision,
+    name: Box<str>,
     image: Revision,
     bytes: Bytes,
 }
@@ -40,21 +41,21 @@ impl Default for RenderedTags {
 }
 
 impl RenderedTags {
-    /// The bytes for a tag, if they were made from the stream at this revision. `image` tells the current revision of
-    /// the image they hold.
-    pub fn get(&self, tag: &str, stream: Revision) -> Option<(Revision, Bytes)> {
+    /// The bytes for a tag, if they were made from the stream at this revision, with the name and revision of the image
+    /// that they hold.
+    pub fn get(&self, tag: &str, stream: Revision) -> Option<(Box<str>, Revision, Bytes)> {
         let shard = self.shard(tag).lock().unwrap_or_else(PoisonError::into_inner);
         let held = shard.get(tag)?;
-        (held.stream == stream).then(|| (held.image, held.bytes.clone()))
+        (held.stream == stream).then(|| (held.name.clone(), held.image, held.bytes.clone()))
     }
 
     /// Keeps bytes for a tag.
-    pub fn put(&self, tag: &str, stream: Revision, image: Revision, bytes: Bytes) {
+    pub fn put(&self, tag: &str, stream: Revision, name: &str, image: Revision, bytes: Bytes) {
         let mut shard = self.shard(tag).lock().unwrap_or_else(PoisonError::into_inner);
         if shard.len() >= limits::RENDERED_TAGS / SHARDS {
             shard.clear();
         }
-        shard.insert(tag.into(), Rendered { stream, image, bytes });
+        shard.insert(tag.into(), Rendered { stream, name: name.into(), image, bytes });
     }
 
     fn shard(&self, tag: &str) -> &Mutex<HashMap<Box<str>, Rendered>> {

@@ -3,22 +3,23 @@
 //! The plain form passes through untouched. Other forms are made from it, so that no handler knows of them.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use machinery::json;
 use machinery::meta::ListMeta;
-use machinery::negotiate::{self, Encoding};
-use machinery::query;
+use machinery::negotiate::{self, Encoding, Form, MetaVersion};
 use machinery::status::ApiError;
+use machinery::table::IncludeObject;
 use machinery::time::Time;
 use machinery::yaml;
 
 use crate::body::Body;
 use crate::limits;
-use crate::printer;
+use crate::printer::{self, Layout};
 use crate::resource::Resource;
-use crate::rest::{Call, Form, Reply};
+use crate::rest::{Call, Reply};
 
 /// Whether an answer is to be indented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +29,7 @@ impl Pretty {
     /// As the query or the kind of client says.
     pub fn of(query: &str, headers: &HeaderMap) -> Pretty {
         let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        Pretty(negotiate::is_pretty(query, agent))
+        Pretty(negotiate::wants_pretty(query, Some(agent)))
     }
 }
 
@@ -39,38 +40,91 @@ pub struct Shape {
     form: Form,
     encoding: Encoding,
     pretty: Pretty,
-    include: String,
+    include: IncludeObject,
     now: Time,
+    warnings: Arc<Mutex<Vec<String>>>,
 }
 
 impl Shape {
     /// The shape that a request asks for.
-    pub fn of(call: &Call) -> Shape {
-        Shape {
+    ///
+    /// # Errors
+    /// 400 for an unknown `includeObject`.
+    pub fn of(call: &Call) -> Result<Shape, ApiError> {
+        let accepted = call.accepted;
+        Ok(Shape {
             resource: call.resource,
-            form: call.form.clone(),
-            encoding: call.form.encoding(),
-            pretty: Pretty::of(&call.query, &call.headers),
-            include: query::first(&call.query, "includeObject").unwrap_or_default().into_owned(),
+            form: accepted.form,
+            encoding: accepted.encoding,
+            pretty: Pretty(accepted.pretty || Pretty::of(&call.query, &call.headers).0),
+            include: match accepted.form {
+                Form::Table(_) => IncludeObject::parse(&call.query)?,
+                _ => IncludeObject::default(),
+            },
             now: call.ctx.clock.now(),
-        }
+            warnings: Arc::clone(&call.warnings),
+        })
+    }
+
+    fn layout(&self, version: MetaVersion) -> Layout {
+        Layout { version, include: self.include, now: self.now }
     }
 }
 
 /// An answer ready to be sent.
 pub fn reply(reply: Reply, shape: &Shape) -> Response<Body> {
-    match reply {
-        Reply::Object { code, bytes, plain } => match (&shape.form, plain) {
-            (Form::Table(form), false) => match printer::table(shape.resource, ListMeta::default(), &[bytes], form, shape) {
-                Ok(table) => document(code, table, shape),
-                Err(failed) => error(&failed, shape.pretty),
-            },
-            (Form::Metadata(version), false) => document(code, with_newline(metadata_only(&bytes, version)), shape),
-            _ => document(code, bytes, shape),
-        },
+    let mut response = match reply {
+        Reply::Object { code, bytes, plain: true } => document(code, bytes, shape),
+        Reply::Object { code, bytes, plain: false } => object(code, bytes, shape),
         Reply::List { metadata, items, of } => list(metadata, items, of.unwrap_or(shape.resource), shape),
         Reply::Watch(body) => with_type(Response::new(body), "application/json"),
+    };
+    for warning in shape.warnings.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        let text = format!("299 - {}", machinery::field::quote(warning));
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            response.headers_mut().append(header::WARNING, value);
+        }
     }
+    response
+}
+
+fn object(code: u16, bytes: Bytes, shape: &Shape) -> Response<Body> {
+    match shape.form {
+        Form::Table(version) => {
+            let metadata = ListMeta { resource_version: version_of(&bytes), ..ListMeta::default() };
+            table(code, metadata, &[bytes], shape.resource, version, shape)
+        }
+        Form::Metadata(version) => document(code, with_newline(metadata_only(&bytes, version)), shape),
+        _ => document(code, bytes, shape),
+    }
+}
+
+fn table(
+    code: u16,
+    metadata: ListMeta,
+    objects: &[Bytes],
+    resource: &'static Resource,
+    version: MetaVersion,
+    shape: &Shape,
+) -> Response<Body> {
+    match printer::table(resource, metadata, objects, shape.layout(version), true) {
+        Ok(mut table) => {
+            table.push(b'\n');
+            document(code, table.into(), shape)
+        }
+        Err(failed) => error(&failed, shape.pretty),
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct OnlyVersion {
+    #[serde(default)]
+    metadata: ListMeta,
+}
+
+/// The resource version of an object.
+pub fn version_of(object: &[u8]) -> String {
+    serde_json::from_slice::<OnlyVersion>(object).map(|object| object.metadata.resource_version).unwrap_or_default()
 }
 
 /// A failure as its Status.
@@ -109,19 +163,16 @@ fn with_type(mut response: Response<Body>, kind: &'static str) -> Response<Body>
 }
 
 fn list(metadata: ListMeta, items: Vec<Bytes>, resource: &'static Resource, shape: &Shape) -> Response<Body> {
-    match &shape.form {
-        Form::Table(form) => {
+    match shape.form {
+        Form::Table(version) => {
             let whole: Vec<Bytes> = items.iter().map(|item| whole(resource, item)).collect();
-            match printer::table(resource, metadata, &whole, form, shape) {
-                Ok(table) => document(200, table, shape),
-                Err(failed) => error(&failed, shape.pretty),
-            }
+            table(200, metadata, &whole, resource, version, shape)
         }
-        Form::Metadata(version) => document(200, metadata_list(&metadata, &items, version), shape),
+        Form::MetadataList(version) => document(200, metadata_list(&metadata, &items, version), shape),
         Form::Object if shape.encoding == Encoding::Json && !shape.pretty.0 => {
             with_type(Response::new(list_body(&metadata, &items, resource)), "application/json")
         }
-        Form::Object => {
+        _ => {
             let mut bytes = BytesMut::new();
             bytes.put(list_head(&metadata, resource).as_slice());
             for (index, item) in items.iter().enumerate() {
@@ -164,6 +215,12 @@ fn list_body(metadata: &ListMeta, items: &[Bytes], resource: &Resource) -> Body 
     Body::pieces(pieces)
 }
 
+/// An object of one resource with the type header of another.
+pub fn under_another_name(stored: &Resource, shown: &Resource, object: &[u8]) -> Bytes {
+    let header = format!("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",", stored.kind, stored.api_version());
+    whole(shown, object.strip_prefix(header.as_bytes()).unwrap_or(object))
+}
+
 /// An item of a list as an object of its own.
 fn whole(resource: &Resource, item: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(item.len() + 80);
@@ -183,15 +240,20 @@ struct OnlyMetadata<'a> {
 }
 
 /// An object's metadata alone, as `PartialObjectMetadata` of a version.
-pub fn metadata_only(object: &Bytes, version: &str) -> Bytes {
+pub fn metadata_only(object: &[u8], version: MetaVersion) -> Bytes {
     let metadata = serde_json::from_slice::<OnlyMetadata<'_>>(object).map_or("{}", |object| object.metadata.get());
-    format!("{{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/{version}\",\"metadata\":{metadata}}}").into()
+    let version = version.api_version();
+    format!("{{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"{version}\",\"metadata\":{metadata}}}").into()
 }
 
-fn metadata_list(metadata: &ListMeta, items: &[Bytes], version: &str) -> Bytes {
+fn metadata_list(metadata: &ListMeta, items: &[Bytes], version: MetaVersion) -> Bytes {
     let mut out = Vec::with_capacity(4096);
     out.extend_from_slice(
-        format!("{{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"meta.k8s.io/{version}\",\"metadata\":").as_bytes(),
+        format!(
+            "{{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"{}\",\"metadata\":",
+            version.api_version()
+        )
+        .as_bytes(),
     );
     json::compact_into(&mut out, metadata);
     if items.is_empty() {
@@ -216,16 +278,4 @@ fn with_newline(bytes: Bytes) -> Bytes {
     let mut out = BytesMut::from(&bytes[..]);
     out.put_u8(b'\n');
     out.freeze()
-}
-
-impl Shape {
-    /// What rows are to hold of their objects.
-    pub fn include(&self) -> &str {
-        &self.include
-    }
-
-    /// The time that ages are told from.
-    pub fn now(&self) -> Time {
-        self.now
-    }
 }

@@ -101,32 +101,40 @@ fn paths() -> Bytes {
 fn documents() -> &'static BTreeMap<String, Bytes> {
     static DOCUMENTS: OnceLock<BTreeMap<String, Bytes>> = OnceLock::new();
     DOCUMENTS.get_or_init(|| {
+        let table: Vec<discovery::Resource> = RESOURCES.iter().map(discovered).collect();
         let mut documents = BTreeMap::new();
-        let mut groups: Vec<(&str, &str)> = RESOURCES.iter().map(|entry| (entry.group, entry.version)).collect();
-        groups.dedup();
-        documents.insert("/api".to_owned(), discovery::core_versions(&["v1"]));
-        let named: Vec<(&str, &str)> = groups.iter().copied().filter(|(group, _)| !group.is_empty()).collect();
-        documents.insert("/apis".to_owned(), discovery::group_list(&named));
-        for (group, version) in groups {
-            let resources: Vec<discovery::Resource<'_>> = RESOURCES
-                .iter()
-                .filter(|entry| (entry.group, entry.version) == (group, version))
-                .map(discovered)
-                .collect();
-            let list = discovery::resource_list(group, version, &resources);
-            if group.is_empty() {
-                documents.insert(format!("/api/{version}"), list);
-            } else {
-                documents.insert(format!("/apis/{group}/{version}"), list);
-                documents.insert(format!("/apis/{group}"), discovery::group(group, version));
+        let core = discovery::ApiVersions::new(vec!["v1"], String::new());
+        documents.insert("/api".to_owned(), compact(&core));
+        documents.insert("/apis".to_owned(), typed("APIGroupList", &discovery::api_group_list(&table)));
+        for entry in &table {
+            let path = if entry.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", entry.group) };
+            if let Some(list) = discovery::api_resource_list(entry.group, entry.version, &table) {
+                documents.insert(format!("{path}/{}", entry.version), typed("APIResourceList", &list));
+            }
+            if let Some(group) = discovery::api_group(entry.group, &table).filter(|_| !entry.group.is_empty()) {
+                documents.insert(path, typed("APIGroup", &group));
             }
         }
-        documents.into_iter().map(|(path, document)| (path, document.into())).collect()
+        documents
     })
 }
 
-fn discovered(entry: &'static Resource) -> discovery::Resource<'static> {
+fn typed<T: serde::Serialize>(kind: &str, document: &T) -> Bytes {
+    let mut bytes = machinery::json::with_type(kind, "v1", document);
+    bytes.push(b'\n');
+    bytes.into()
+}
+
+fn compact<T: serde::Serialize>(document: &T) -> Bytes {
+    let mut bytes = machinery::json::compact(document);
+    bytes.push(b'\n');
+    bytes.into()
+}
+
+fn discovered(entry: &Resource) -> discovery::Resource {
     discovery::Resource {
+        group: entry.group,
+        version: entry.version,
         name: entry.plural,
         singular: entry.singular,
         namespaced: entry.namespaced,

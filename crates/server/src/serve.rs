@@ -10,8 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use oci::client::{WebSettings, WebTransport};
 use rustls::server::WebPkiClientVerifier;
 use store::Store;
+use store::cache::CacheLimits;
 use store::embedded::{Embedded, OpenError, Options};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -28,7 +30,7 @@ use crate::random::Random;
 use crate::settings::Settings;
 use crate::stored::{Cache, Renderer};
 use crate::tasks::Tasks;
-use crate::{control, import, limits, pki};
+use crate::{import, limits, namespaces, pki, surroundings};
 
 /// Why a server does not start or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +78,9 @@ pub struct Running {
     failed: oneshot::Receiver<String>,
 }
 
+/// The store with the news of its failure.
+type Opened = (Embedded, oneshot::Receiver<String>);
+
 /// How often the server's certificate is made anew.
 const CERTIFICATE_PERIOD: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -98,7 +103,7 @@ pub async fn start(settings: Settings) -> Result<Running, ServeError> {
     let token = bootstrap::prepare(&files, &authority, api, clock.timestamp(), &random)?;
     let tls = tls_settings(&authority, &settings, api, &clock, &random)?;
     let ctx = context(settings, clock, random, store, Authenticator::new(&token)).await?;
-    control::namespace::make_first(&ctx).await.map_err(|error| ServeError::Setting(error.to_string()))?;
+    namespaces::make_first(&ctx).await.map_err(|error| ServeError::Setting(error.to_string()))?;
     start_tasks(&ctx, authority, tls.clone(), api);
     let handler = Arc::new(Pipeline::new(Arc::clone(&ctx)));
     ctx.tasks.spawn("api", listen::serve(listener, Some(tls), handler, ctx.tasks.clone()));
@@ -117,8 +122,9 @@ pub async fn context(
     store: Arc<dyn Store>,
     authenticator: Authenticator,
 ) -> Result<Ctx, ServeError> {
-    let transport = import::transport(&settings).map_err(|error| ServeError::Transport(error.to_string()))?;
-    let cache = Cache::start(Arc::clone(&store), Renderer::new(settings.images.clone())).await?;
+    let web = WebTransport::new(WebSettings::default()).map_err(|error| ServeError::Transport(error.to_string()))?;
+    let renderer = Renderer::new(settings.images.clone());
+    let cache = Cache::start(&*store, renderer, CacheLimits::default()).await?;
     let imports = import::Engine::new(&settings);
     Ok(Arc::new(Context {
         settings,
@@ -126,8 +132,10 @@ pub async fn context(
         random,
         tasks: Tasks::new(),
         store,
+        cache_is_current: cache.is_attached(),
         cache,
-        transport,
+        failure: Arc::default(),
+        transport: Arc::new(web),
         imports,
         authenticator,
         rendered: Default::default(),
@@ -146,14 +154,14 @@ fn check(settings: &Settings) -> Result<(), ServeError> {
     Ok(())
 }
 
-fn open_store(dir: PathBuf) -> Result<(Embedded, oneshot::Receiver<String>), ServeError> {
+fn open_store(dir: PathBuf) -> Result<Opened, ServeError> {
     let (fatal, failed) = oneshot::channel();
-    let options = Options { fatal: Some(fatal), ..Options::default() };
+    let options = Options { on_fatal: Some(Box::new(move |why| drop(fatal.send(why.to_string())))), ..Options::default() };
     Ok((Embedded::open(dir, options)?, failed))
 }
 
 fn start_tasks(ctx: &Ctx, authority: Authority, tls: TlsSettings, api: SocketAddr) {
-    control::start(ctx);
+    surroundings::start_controllers(ctx);
     let renewing = Arc::clone(ctx);
     ctx.tasks.spawn("certificates", async move { renew(renewing, authority, tls, api).await });
 }
@@ -221,6 +229,9 @@ impl Running {
             () = self.ctx.tasks.stopping() => None,
             why = &mut self.failed => why.ok(),
         };
+        if let Some(why) = &failure {
+            self.ctx.fail(why);
+        }
         info!("stopping");
         self.ctx.tasks.stop();
         if failure.is_none() {

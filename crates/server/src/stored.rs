@@ -18,8 +18,7 @@ use tracing::error;
 
 use crate::plain::Plain;
 use crate::resource::{RESOURCES, Resource, Source};
-use crate::settings::ImageSettings;
-use crate::stream;
+use crate::stream::{self, StreamSettings};
 
 /// What the cache holds of one object.
 #[derive(Debug)]
@@ -89,15 +88,15 @@ impl Served {
 /// Turns stored bytes into what is served.
 #[derive(Debug)]
 pub struct Renderer {
-    images: ImageSettings,
+    streams: StreamSettings,
     tables: BTreeMap<String, &'static Resource>,
 }
 
 impl Renderer {
     /// A renderer for a server with these settings.
-    pub fn new(images: ImageSettings) -> Renderer {
+    pub fn new(streams: StreamSettings) -> Renderer {
         let stored = RESOURCES.iter().filter(|resource| resource.is_stored());
-        Renderer { images, tables: stored.map(|resource| (resource.prefix(), resource)).collect() }
+        Renderer { streams, tables: stored.map(|resource| (resource.prefix(), resource)).collect() }
     }
 
     /// The resource a key belongs to.
@@ -115,13 +114,13 @@ impl Renderer {
             }
             Source::Stream => {
                 let mut stream: ImageStream = protobuf::decode(value).map_err(|error| error.to_string())?;
-                stream.normalize(self.images.import_mode());
+                stream.normalize(self.streams.import_mode());
                 stream.metadata.resource_version = at.to_string();
                 let fields = vec![
                     ("spec.dockerImageRepository", stream.spec.docker_image_repository.clone()),
                     ("status.dockerImageRepository", stream.status.docker_image_repository.clone()),
                 ];
-                stream::decorate(&mut stream, &self.images);
+                stream::decorate(&mut stream, &self.streams);
                 Ok(served(resource, &stream.metadata, json::object(&stream), fields, Some(value.clone())))
             }
             Source::Plain(_) => {
@@ -199,6 +198,10 @@ impl store::cache::Render for Renderer {
     fn weight(object: &Served) -> usize {
         object.weight()
     }
+
+    fn includes(&self, key: &Key) -> bool {
+        self.resource_of(key.as_str()).is_some()
+    }
 }
 
 /// A typed object with the revision it was read at.
@@ -222,7 +225,7 @@ pub trait Storable: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// What is wrong with it.
-    fn decode(served: &Served, images: &ImageSettings) -> Result<Self, String>;
+    fn decode(served: &Served, streams: &StreamSettings) -> Result<Self, String>;
 }
 
 impl Storable for Image {
@@ -238,7 +241,7 @@ impl Storable for Image {
         without_version(self, |image| protobuf::encode(image))
     }
 
-    fn decode(served: &Served, _: &ImageSettings) -> Result<Image, String> {
+    fn decode(served: &Served, _: &StreamSettings) -> Result<Image, String> {
         serde_json::from_slice(&served.bytes).map_err(|error| error.to_string())
     }
 }
@@ -256,10 +259,10 @@ impl Storable for ImageStream {
         without_version(self, |stream| protobuf::encode(stream))
     }
 
-    fn decode(served: &Served, images: &ImageSettings) -> Result<ImageStream, String> {
+    fn decode(served: &Served, streams: &StreamSettings) -> Result<ImageStream, String> {
         let stored = served.stored.as_ref().ok_or("no stored form")?;
         let mut stream: ImageStream = protobuf::decode(stored).map_err(|error| error.to_string())?;
-        stream.normalize(images.import_mode());
+        stream.normalize(streams.import_mode());
         Ok(stream)
     }
 }
@@ -288,7 +291,7 @@ impl Storable for Plain {
         json::compact(&copy).into()
     }
 
-    fn decode(served: &Served, _: &ImageSettings) -> Result<Plain, String> {
+    fn decode(served: &Served, _: &StreamSettings) -> Result<Plain, String> {
         let mut plain: Plain = serde_json::from_slice(&served.bytes).map_err(|error| error.to_string())?;
         plain.fields.remove("kind");
         plain.fields.remove("apiVersion");

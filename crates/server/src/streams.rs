@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use machinery::image::well_known::IMAGE_STREAM_TAG;
 use machinery::image::{Image, ImageStream, TagEvent};
 use machinery::status::{ApiError, GroupResource};
 use machinery::time::Time;
@@ -100,6 +101,12 @@ pub fn decode<T: Storable>(ctx: &Ctx, entry: &Entry) -> Result<Loaded<T>, ApiErr
 /// # Errors
 /// 422 from the rules, 409 when somebody else was faster, 5xx when the store fails.
 pub async fn write(ctx: &Ctx, write: Write<'_>) -> Result<Written, ApiError> {
+    let passed = pass(ctx, &write)?;
+    commit(ctx, &write, passed).await
+}
+
+/// Applies the rules.
+fn pass(ctx: &Ctx, write: &Write<'_>) -> Result<Passed, ApiError> {
     let lookup = Streams { ctx, actor: write.actor };
     let passage = Passage {
         now: ctx.clock.now(),
@@ -108,11 +115,13 @@ pub async fn write(ctx: &Ctx, write: Write<'_>) -> Result<Written, ApiError> {
         lookup: &lookup,
         limits: &stream::StreamLimits::default(),
     };
-    let kind = GroupResource::new(machinery::image::GROUP, "ImageStream");
     let old = write.old.map(|old| &old.object);
-    let passed = stream::pass(old, write.new.clone(), &passage)
-        .map_err(|errors| ApiError::invalid(kind, write.name, &errors))?;
-    commit(ctx, &write, passed).await
+    let mut passed = stream::pass(old, write.new.clone(), &passage)
+        .map_err(|errors| stream::invalid(write.name, &errors))?;
+    if write.old.is_none() && passed.stream.metadata.uid.is_empty() {
+        fill_identity(ctx, passed.stream.metadata_mut());
+    }
+    Ok(passed)
 }
 
 async fn commit(ctx: &Ctx, write: &Write<'_>, passed: Passed) -> Result<Written, ApiError> {
@@ -183,7 +192,7 @@ pub fn fill_identity(ctx: &Ctx, metadata: &mut machinery::meta::ObjectMeta) {
 
 fn written(passed: &Passed, revision: Revision, images: Vec<Image>, known: &[bool], unchanged: bool) -> Written {
     let mut stream = passed.stream.clone();
-    stream.metadata.resource_version = revision.to_string();
+    stream.metadata.resource_version = if revision == Revision::ZERO { String::new() } else { revision.to_string() };
     let images = images.into_iter().zip(known.iter().map(|known| !known)).collect();
     Written { stream: Loaded { object: stream, revision }, images, unchanged }
 }
@@ -206,7 +215,8 @@ fn ledger_rows(ctx: &Ctx, write: &Write<'_>, passed: &Passed, images: &[Image]) 
         held.and_then(|entry| decode::<Image>(ctx, entry).ok())
             .map_or(Time::ZERO, |image| image.object.metadata.creation_timestamp)
     };
-    entry.rows(&passed.moves, first_seen, |moved| cause_of(write, passed, moved))
+    let moves: Vec<Move> = passed.moves.iter().filter(|moved| moved.points_elsewhere()).cloned().collect();
+    entry.rows(&moves, first_seen, |moved| cause_of(write, passed, moved))
 }
 
 /// A move is a rollback when it returns to an image that the tag held before, and follows when only another tag was
@@ -219,7 +229,17 @@ fn cause_of(write: &Write<'_>, passed: &Passed, moved: &Move) -> Cause {
             return Cause::Rollback;
         }
     }
-    if passed.followed.contains(&moved.tag) { Cause::Follow } else { write.cause }
+    if follows(write, passed, moved) { Cause::Follow } else { write.cause }
+}
+
+/// True when the tag only names another tag of the stream, and nobody changed that now: it moved because the other did.
+fn follows(write: &Write<'_>, passed: &Passed, moved: &Move) -> bool {
+    let spec = passed.stream.spec.tag(&moved.tag);
+    let before = write.old.and_then(|old| old.object.spec.tag(&moved.tag));
+    let tracks = spec.and_then(|tag| tag.from.as_ref()).is_some_and(|from| {
+        from.kind == IMAGE_STREAM_TAG && (from.namespace.is_empty() || from.namespace == write.namespace)
+    });
+    tracks && spec.map(|tag| &tag.from) == before.map(|tag| &tag.from)
 }
 
 /// Turns a failed commit of an object into what the client is told.
@@ -229,6 +249,7 @@ pub fn commit_failed(error: CommitError, request_resource: &str, name: &str, cre
         CommitError::Conflict { .. } if creating => ApiError::already_exists(of, name),
         CommitError::Conflict { .. } => ApiError::modified(of, name),
         CommitError::TooLarge { .. } => ApiError::too_large(error.to_string()),
+        CommitError::Duplicate { .. } => ApiError::internal(&error.to_string()),
         CommitError::Unavailable(_) => ApiError::unavailable(error.to_string()),
     }
 }

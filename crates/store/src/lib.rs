@@ -7,7 +7,7 @@
 //! - [`Store`]: the contract, kept by every engine and checked by one conformance suite (`store_conformance!`).
 //! - [`embedded`]: the engine for one process, over redb, with group commit.
 //! - [`cache`]: immutable snapshots and event history, rendered once per change, for get, list and watch.
-//! - [`sim`] (feature `sim`): a disk that loses, tears and reorders what was not synced, for crash tests.
+//! - `sim` (feature of that name): a disk that loses, tears and reorders what was not synced, for crash tests.
 //! - [`limits`]: every bound, by name.
 
 pub mod cache;

@@ -10,7 +10,7 @@ use server::settings::ImageSettings;
 /// What a configuration file can hold.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
-pub struct File {
+pub(crate) struct File {
     /// Where everything that must last is kept.
     pub data_dir: Option<PathBuf>,
     /// Address of the API.
@@ -27,7 +27,7 @@ pub struct File {
 ///
 /// # Errors
 /// When it cannot be read or holds something that is not known; the message names the place.
-pub fn read(path: &Path) -> Result<File> {
+pub(crate) fn read(path: &Path) -> Result<File> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     parse(&text).with_context(|| format!("{} is not a configuration of weir", path.display()))
 }

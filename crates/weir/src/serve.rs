@@ -18,7 +18,7 @@ use crate::config;
 /// Run the server: API, controllers and everything else, in one process.
 #[derive(Debug, Parser)]
 #[command(name = "weir serve", version)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// Where everything that must last is kept [default: the user's data directory for weir].
     #[arg(long, value_name = "DIR", env = "WEIR_DATA_DIR")]
     data_dir: Option<PathBuf>,
@@ -49,7 +49,7 @@ enum LogFormat {
 }
 
 /// Runs the server until it is told to stop.
-pub fn run(arguments: Arguments) -> ExitCode {
+pub(crate) fn run(arguments: Arguments) -> ExitCode {
     log_to_stderr(arguments.log_format);
     match serve(arguments) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,16 +1,21 @@
 //! One request to a resource, read and authorized: what every verb is given.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use machinery::decode;
-use machinery::options::{PatchOptions, WriteOptions};
+use machinery::decode::Decoded;
+use machinery::meta::Kind;
+use machinery::negotiate::{Accepted, Encoding, Form};
+use machinery::options::{FieldValidation, PatchOptions, WriteOptions};
 use machinery::patch::PatchKind;
+use machinery::query;
 use machinery::request::RequestInfo;
 use machinery::status::{ApiError, GroupResource};
 
-use super::reply::Form;
+
 use crate::auth::Actor;
 use crate::context::Ctx;
 use crate::resource::Resource;
@@ -33,7 +38,9 @@ pub struct Call {
     /// The body.
     pub body: Bytes,
     /// The form of the answer that the client wants.
-    pub form: Form,
+    pub accepted: Accepted,
+    /// What the client is to be warned of.
+    pub warnings: Arc<Mutex<Vec<String>>>,
 }
 
 impl Call {
@@ -61,6 +68,17 @@ impl Call {
         }
     }
 
+    /// The time that the client gives the request, if it says.
+    ///
+    /// # Errors
+    /// 400 for a `timeout` that is no duration.
+    pub fn timeout(&self) -> Result<Option<Duration>, ApiError> {
+        let Some(text) = query::first(&self.query, "timeout").filter(|text| !text.is_empty()) else { return Ok(None) };
+        let seconds = machinery::duration::parse_seconds(&text)
+            .ok_or_else(|| ApiError::bad_request(format!("invalid timeout specified in the request URL - {text:?}")))?;
+        Ok(Some(Duration::from_secs_f64(seconds)))
+    }
+
     /// The kind of patch in the body, by its media type.
     ///
     /// # Errors
@@ -74,7 +92,47 @@ impl Call {
     /// # Errors
     /// 400 for a body that cannot be read.
     pub fn patch_body(&self) -> Result<serde_json::Value, ApiError> {
-        decode::patch(&self.body, self.content_type())
+        decode::patch(&self.body)
+    }
+
+    /// The object in the body; unknown and duplicate fields are warned of or refused as the request wants it.
+    ///
+    /// # Errors
+    /// 400 and 415 for bodies that are no such object.
+    pub fn object<T: Kind + serde::de::DeserializeOwned>(&self) -> Result<T, ApiError> {
+        let decoded = decode::body::<T>(&self.body, self.content_type())?;
+        self.accept(decoded)
+    }
+
+    /// Warns of what was wrong with a body, or refuses it, as the request wants it.
+    ///
+    /// # Errors
+    /// 400 in strict mode.
+    pub fn accept<T>(&self, decoded: Decoded<T>) -> Result<T, ApiError> {
+        if decoded.complaints.is_empty() {
+            return Ok(decoded.object);
+        }
+        if self.write_options()?.field_validation == FieldValidation::Strict {
+            return Err(ApiError::bad_request(format!(
+                "{0} in version {1:?} cannot be handled as a {0}: strict decoding error: {2}",
+                self.resource.kind,
+                self.resource.version,
+                decoded.complaints.join(", ")
+            )));
+        }
+        self.warn(decoded.complaints)?;
+        Ok(decoded.object)
+    }
+
+    /// Puts warnings into the answer, unless the request does not want them.
+    ///
+    /// # Errors
+    /// 422 for options that are not known.
+    pub fn warn(&self, complaints: Vec<String>) -> Result<(), ApiError> {
+        if !complaints.is_empty() && self.write_options()?.field_validation == FieldValidation::Warn {
+            self.warnings.lock().unwrap_or_else(PoisonError::into_inner).extend(complaints);
+        }
+        Ok(())
     }
 
     /// The media type of the body; empty when none is named.
@@ -113,7 +171,8 @@ impl Call {
             query: String::new(),
             headers: HeaderMap::new(),
             body: Bytes::new(),
-            form: Form::Object,
+            accepted: Accepted { encoding: Encoding::Json, form: Form::Object, pretty: false },
+            warnings: Arc::default(),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::ledger::{self, PAGE};
 ///
 /// # Errors
 /// 400 for a bad token, 503 when the store does not answer.
-pub async fn get(call: &Call) -> Result<Reply, ApiError> {
+pub(super) async fn get(call: &Call) -> Result<Reply, ApiError> {
     let stream: &str = &call.info.name;
     let limit = match query::first(&call.query, "limit").as_deref() {
         None | Some("" | "0") => PAGE,

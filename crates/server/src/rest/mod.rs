@@ -18,6 +18,7 @@ mod status;
 mod strategy;
 mod stream_images;
 mod stream_tags;
+mod tag_writes;
 mod watch;
 mod write;
 
@@ -26,13 +27,13 @@ use http::HeaderMap;
 use machinery::decode;
 use machinery::image::{Image, ImageStream};
 use machinery::meta::{Status, StatusDetails};
-use machinery::negotiate;
+use machinery::negotiate::{self, Accepted};
 use machinery::options::{DeleteOptions, ListOptions};
 use machinery::request::{RequestInfo, Verb};
 use machinery::status::ApiError;
 
 pub use call::Call;
-pub use reply::{Form, Reply, TableForm};
+pub use reply::Reply;
 pub use watch::watch;
 
 use crate::plain::Plain;
@@ -45,28 +46,28 @@ use write::Deleted;
 ///
 /// # Errors
 /// 406 when nothing that is offered will do, 405 for verbs that the resource does not have.
-pub fn form(resource: &'static Resource, info: &RequestInfo<'_>, headers: &HeaderMap) -> Result<Form, ApiError> {
+pub fn form(resource: &'static Resource, info: &RequestInfo<'_>, headers: &HeaderMap) -> Result<Accepted, ApiError> {
     check_verb(resource, info)?;
     let accept = headers.get_all(http::header::ACCEPT);
     let accept: Vec<&str> = accept.iter().filter_map(|value| value.to_str().ok()).collect();
-    negotiate::form(&accept.join(","), offered(resource, info))
+    let accepted = negotiate::accept(Some(&accept.join(",")), offered(resource))?;
+    if info.verb != Verb::Watch {
+        let list = info.verb == Verb::List;
+        let group = resource.group.split('.').next().unwrap_or_default();
+        let suffix = if list { "List" } else { "" };
+        accepted.check_shape(list, &format!("{group}.{}{suffix}", resource.kind))?;
+    }
+    Ok(accepted)
 }
 
 /// What a resource offers beside plain objects.
-fn offered(resource: &Resource, info: &RequestInfo<'_>) -> negotiate::Offer {
-    let tables = matches!(
-        (resource.kind, resource.plural),
-        ("Image" | "ImageStreamTag" | "ImageTag" | "ImageStreamImage" | "Namespace" | "Secret" | "Project", _)
-            | ("ImageStream", "imagestreams")
+fn offered(resource: &Resource) -> negotiate::Offer {
+    let table = crate::printer::has_columns(resource);
+    let plain_only = matches!(
+        resource.source,
+        Source::View(View::Import | View::Mapping | View::Signature | View::StreamSecrets | View::Ledger)
     );
-    let metadata = !matches!(resource.source, Source::View(View::Import | View::Mapping | View::Signature | View::StreamSecrets));
-    negotiate::Offer {
-        tables,
-        metadata,
-        list: matches!(info.verb, Verb::List),
-        watch: matches!(info.verb, Verb::Watch),
-        kind: resource.kind,
-    }
+    negotiate::Offer { protobuf: false, table, metadata: !plain_only, discovery: false }
 }
 
 fn check_verb(resource: &'static Resource, info: &RequestInfo<'_>) -> Result<(), ApiError> {
@@ -200,7 +201,7 @@ trait Decode: Sized {
 
 impl Decode for ImageStream {
     fn body(call: &Call) -> Result<ImageStream, ApiError> {
-        let mut stream: ImageStream = decode::body(&call.body, call.content_type())?;
+        let mut stream: ImageStream = call.object()?;
         stream.normalize(call.ctx.settings.images.import_mode());
         Ok(stream)
     }
@@ -208,14 +209,24 @@ impl Decode for ImageStream {
 
 impl Decode for Image {
     fn body(call: &Call) -> Result<Image, ApiError> {
-        decode::body(&call.body, call.content_type())
+        let mut image: Image = call.object()?;
+        crate::image::normalize_metadata(&mut image).map_err(|why| {
+            let version = call.resource.version;
+            ApiError::bad_request(format!("Image in version {version:?} cannot be handled as a Image: {why}"))
+        })?;
+        Ok(image)
     }
 }
 
 impl Decode for Plain {
     fn body(call: &Call) -> Result<Plain, ApiError> {
         let api_version = call.resource.api_version();
-        let value = decode::body_of(&call.body, call.content_type(), call.resource.kind, &api_version)?;
-        Plain::from_value(call.resource, value, &call.ctx).map_err(ApiError::bad_request)
+        let decoded = decode::body_of(&call.body, call.content_type(), call.resource.kind, &api_version)?;
+        let value = call.accept(decoded)?;
+        let plain = Plain::from_value(call.resource, value, &call.ctx).map_err(|why| {
+            let (kind, version) = (call.resource.kind, call.resource.version);
+            ApiError::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {why}"))
+        })?;
+        Ok(plain.object)
     }
 }

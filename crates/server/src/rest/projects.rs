@@ -27,7 +27,7 @@ const REQUESTER: &str = "openshift.io/requester";
 ///
 /// # Errors
 /// As the namespace's own verbs.
-pub async fn answer(call: &Call, view: View) -> Result<Reply, ApiError> {
+pub(super) async fn answer(call: &Call, view: View) -> Result<Reply, ApiError> {
     if view == View::ProjectRequest {
         return match call.info.verb {
             Verb::Create => request(call).await,
@@ -112,7 +112,7 @@ async fn request(call: &Call) -> Result<Reply, ApiError> {
         &call.resource.api_version(),
     )?;
     let asked: ProjectRequest =
-        serde_json::from_value(body).map_err(|error| ApiError::bad_request(error.to_string()))?;
+        serde_json::from_value(call.accept(body)?).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let name = &asked.metadata.name;
     let errors: Vec<FieldError> = validate::dns_label_errors(name, false)
         .into_iter()

@@ -22,9 +22,9 @@ use crate::stored::{Entry, Served};
 ///
 /// # Errors
 /// 404; 500 for a version that is no number or an object that cannot be read.
-pub async fn get(call: &Call) -> Result<Reply, ApiError> {
+pub(super) async fn get(call: &Call) -> Result<Reply, ApiError> {
     if let VersionQuery::AtLeast(revision) = GetOptions::parse(&call.query).version()? {
-        wait_for(call, Revision::from(revision)).await?;
+        wait_for(call, Revision(revision)).await?;
     }
     let key = call.resource.key(&call.info.namespace, &call.info.name);
     let snapshot = call.ctx.cache.snapshot();
@@ -35,7 +35,7 @@ pub async fn get(call: &Call) -> Result<Reply, ApiError> {
 
 /// What a list or watch selects.
 #[derive(Debug, Default)]
-pub struct Selection {
+pub(super) struct Selection {
     /// By labels.
     pub labels: LabelSelector,
     /// By fields.
@@ -47,7 +47,7 @@ impl Selection {
     ///
     /// # Errors
     /// 400 for selectors that cannot be parsed or name fields that cannot be selected by.
-    pub fn of(call: &Call, options: &ListOptions) -> Result<Selection, ApiError> {
+    pub(super) fn of(call: &Call, options: &ListOptions) -> Result<Selection, ApiError> {
         let labels = options.label_selector.clone();
         let mut fields = options.field_selector.clone();
         let known: &[&str] = match call.resource.plural {
@@ -71,12 +71,12 @@ impl Selection {
     }
 
     /// True when everything is selected.
-    pub fn is_everything(&self) -> bool {
+    pub(super) fn is_everything(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
     /// Whether an object is selected.
-    pub fn matches(&self, entry: &store::cache::Entry<Served>) -> bool {
+    pub(super) fn matches(&self, entry: &store::cache::Entry<Served>) -> bool {
         if !self.labels.matches(&entry.object.labels) {
             return false;
         }
@@ -96,7 +96,7 @@ impl Selection {
 
 /// A page of a list.
 #[derive(Debug)]
-pub struct Listed {
+pub(super) struct Listed {
     /// The objects.
     pub entries: Vec<Entry>,
     /// The list's own metadata.
@@ -107,7 +107,7 @@ pub struct Listed {
 ///
 /// # Errors
 /// As [`list_entries`].
-pub async fn list(call: &Call) -> Result<Reply, ApiError> {
+pub(super) async fn list(call: &Call) -> Result<Reply, ApiError> {
     let options = ListOptions::parse(&call.query)?;
     let listed = list_entries(call, &options).await?;
     let readable = listed.entries.iter().filter(|entry| entry.object.is_readable());
@@ -119,7 +119,7 @@ pub async fn list(call: &Call) -> Result<Reply, ApiError> {
 ///
 /// # Errors
 /// 400 for bad selectors and tokens, 410 for versions that are gone, 504 for those that never come.
-pub async fn list_entries(call: &Call, options: &ListOptions) -> Result<Listed, ApiError> {
+pub(super) async fn list_entries(call: &Call, options: &ListOptions) -> Result<Listed, ApiError> {
     let selection = Selection::of(call, options)?;
     let prefix = call.resource.prefix_in(&call.info.namespace);
     let (snapshot, after) = match options.r#continue.as_str() {
@@ -140,9 +140,9 @@ pub async fn list_entries(call: &Call, options: &ListOptions) -> Result<Listed, 
             entries.push(Arc::clone(entry));
         }
     }
-    let mut metadata = ListMeta { resource_version: snapshot.revision().to_string(), ..ListMeta::default() };
+    let mut metadata = ListMeta { resource_version: snapshot.revision.to_string(), ..ListMeta::default() };
     if let Some(last) = next {
-        call.ctx.cache.pin(&snapshot);
+        call.ctx.cache.pin(snapshot.revision).map_err(|error| gone(&error))?;
         metadata.r#continue = token(&snapshot, &last, &prefix);
         // With a selector the rest cannot be counted without looking at all of it: Kubernetes leaves it out too.
         metadata.remaining_item_count =
@@ -155,7 +155,7 @@ pub async fn list_entries(call: &Call, options: &ListOptions) -> Result<Listed, 
 async fn at_version(call: &Call, options: &ListOptions) -> Result<Arc<Snapshot<Served>>, ApiError> {
     let revision = match options.list_version()? {
         VersionQuery::Latest | VersionQuery::Any => return Ok(call.ctx.cache.snapshot()),
-        VersionQuery::AtLeast(revision) | VersionQuery::Exact(revision) => Revision::from(revision),
+        VersionQuery::AtLeast(revision) | VersionQuery::Exact(revision) => Revision(revision),
     };
     wait_for(call, revision).await?;
     if !matches!(options.list_version()?, VersionQuery::Exact(_)) {
@@ -166,11 +166,11 @@ async fn at_version(call: &Call, options: &ListOptions) -> Result<Arc<Snapshot<S
 
 /// Waits for a version that clients have seen elsewhere.
 async fn wait_for(call: &Call, revision: Revision) -> Result<(), ApiError> {
-    let current = call.ctx.cache.snapshot().revision();
+    let current = call.ctx.cache.snapshot().revision;
     if revision <= current || call.ctx.cache.wait_for(revision, limits::FUTURE_VERSION_WAIT).await.is_ok() {
         return Ok(());
     }
-    let current = call.ctx.cache.snapshot().revision();
+    let current = call.ctx.cache.snapshot().revision;
     let mut error = ApiError::timeout(format!("Too large resource version: {revision}, current: {current}"), 1);
     // The words are Kubernetes' own, without the prefix that other time-outs have.
     error.0.message = error.0.message.trim_start_matches("Timeout: ").to_owned();
@@ -206,7 +206,7 @@ const TOKEN_VERSION: &str = "meta.k8s.io/v1";
 
 fn token(snapshot: &Snapshot<Served>, last: &str, prefix: &str) -> String {
     let start = last.strip_prefix(prefix).unwrap_or(last);
-    let token = Token { v: TOKEN_VERSION.to_owned(), rv: snapshot.revision().into(), start: format!("{start}\0") };
+    let token = Token { v: TOKEN_VERSION.to_owned(), rv: snapshot.revision.0, start: format!("{start}\0") };
     URL_SAFE_NO_PAD.encode(machinery::json::compact(&token))
 }
 
@@ -232,7 +232,7 @@ fn from_token(call: &Call, text: &str, prefix: &str) -> Result<Position, ApiErro
     if start.is_empty() || start.contains("..") {
         return Err(bad("the start key is not of this list"));
     }
-    let snapshot = call.ctx.cache.snapshot_at(Revision::from(token.rv)).map_err(|error| match error {
+    let snapshot = call.ctx.cache.snapshot_at(Revision(token.rv)).map_err(|error| match error {
         ReadError::Compacted { .. } => ApiError::expired(
             "The provided continue parameter is too old to display a consistent list result. You can start a new list \
              without the continue parameter, or use the continue token in this response to retrieve the remainder of \

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use machinery::meta::{ListMeta, Status};
-pub use machinery::negotiate::{Form, TableForm};
 
 use crate::body::Body;
 use crate::resource::Resource;

@@ -20,13 +20,13 @@ const PULL_TYPES: [&str; 2] = ["kubernetes.io/dockercfg", "kubernetes.io/dockerc
 ///
 /// # Errors
 /// 400 for any query: the reference understands none, and clients rely on being told.
-pub fn get(call: &Call) -> Result<Reply, ApiError> {
+pub(super) fn get(call: &Call) -> Result<Reply, ApiError> {
     if !call.query.is_empty() {
         return Err(ApiError::bad_request("converting (url.Values) to (v1.ListOptions): unknown conversion"));
     }
     let snapshot = call.ctx.cache.snapshot();
     let secrets = pull_secrets(call, call.namespace());
-    let metadata = ListMeta { resource_version: snapshot.revision().to_string(), ..ListMeta::default() };
+    let metadata = ListMeta { resource_version: snapshot.revision.to_string(), ..ListMeta::default() };
     let items = secrets.iter().map(|(entry, _)| entry.object.item()).collect();
     Ok(Reply::list(metadata, items))
 }

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use machinery::field::FieldErrors;
 use machinery::image::{Image, ImageStream};
+use machinery::decode::{self, Decoded};
 use machinery::json;
 use machinery::patch::{self, MergeSchema};
 use machinery::status::{ApiError, GroupResource};
-use machinery::validate::{self, NameRule, Scope};
+use machinery::validate::{self, Scope};
 use serde_json::Value;
 use store::{CommitError, Expect, Key, Revision, Txn};
 
@@ -23,12 +24,12 @@ use crate::stream::{Move, Writer};
 use crate::{image, streams};
 
 /// A stored kind that clients write.
-pub trait Strategy: Storable + std::fmt::Debug {
+pub(super) trait Strategy: Storable + std::fmt::Debug {
     /// Decodes an object that a patch or a body gave, with its type header taken off.
     ///
     /// # Errors
     /// The decoder's words.
-    fn from_value(resource: &Resource, value: Value, ctx: &Ctx) -> Result<Self, String>;
+    fn from_value(resource: &Resource, value: Value, ctx: &Ctx) -> Result<Decoded<Self>, String>;
 
     /// The object as clients see it, with its type header.
     fn to_value(&self, resource: &Resource, ctx: &Ctx) -> Value;
@@ -61,10 +62,10 @@ pub trait Strategy: Storable + std::fmt::Debug {
 }
 
 impl Strategy for ImageStream {
-    fn from_value(_: &Resource, value: Value, ctx: &Ctx) -> Result<ImageStream, String> {
-        let mut stream: ImageStream = serde_json::from_value(value).map_err(|error| error.to_string())?;
-        stream.normalize(ctx.settings.images.import_mode());
-        Ok(stream)
+    fn from_value(_: &Resource, value: Value, ctx: &Ctx) -> Result<Decoded<ImageStream>, String> {
+        let mut decoded = decode::patched::<ImageStream>(&value)?;
+        decoded.object.normalize(ctx.settings.images.import_mode());
+        Ok(decoded)
     }
 
     fn to_value(&self, resource: &Resource, ctx: &Ctx) -> Value {
@@ -133,10 +134,10 @@ impl Strategy for ImageStream {
 }
 
 impl Strategy for Image {
-    fn from_value(_: &Resource, value: Value, _: &Ctx) -> Result<Image, String> {
-        let mut image: Image = serde_json::from_value(value).map_err(|error| error.to_string())?;
-        image::normalize_metadata(&mut image).map_err(|error| error.to_string())?;
-        Ok(image)
+    fn from_value(_: &Resource, value: Value, _: &Ctx) -> Result<Decoded<Image>, String> {
+        let mut decoded = decode::patched::<Image>(&value)?;
+        image::normalize_metadata(&mut decoded.object).map_err(|error| error.to_string())?;
+        Ok(decoded)
     }
 
     fn to_value(&self, resource: &Resource, _: &Ctx) -> Value {
@@ -167,16 +168,16 @@ impl Strategy for Image {
     ) -> BoxFuture<'a, Result<Loaded<Image>, ApiError>> {
         Box::pin(async move {
             let now = call.ctx.clock.now();
-            let errors = match old {
-                None => {
-                    image::prepare_create(&mut new, now);
-                    image::validate(&new)
-                }
+            let (failed, errors) = match old {
+                None => (image::prepare_create(&mut new, now), image::validate(&new)),
                 Some(old) => {
-                    image::prepare_update(&mut new, &old.object, now);
-                    image::validate_update(&new, &old.object)
+                    let failed = image::prepare_update(&mut new, &old.object, now);
+                    (failed, image::validate_update(&new, &old.object))
                 }
             };
+            if let Some(why) = failed {
+                tracing::warn!(image = new.metadata.name, %why, "metadata could not be derived; stored without");
+            }
             reject(call, &new.metadata.name, errors)?;
             commit(call, old, new, dry_run).await
         })
@@ -188,12 +189,13 @@ impl Strategy for Image {
 }
 
 impl Strategy for Plain {
-    fn from_value(_: &Resource, mut value: Value, _: &Ctx) -> Result<Plain, String> {
+    fn from_value(_: &Resource, mut value: Value, _: &Ctx) -> Result<Decoded<Plain>, String> {
         if let Some(object) = value.as_object_mut() {
             object.remove("kind");
             object.remove("apiVersion");
         }
-        serde_json::from_value(value).map_err(|error| error.to_string())
+        let object = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        Ok(Decoded { object, complaints: Vec::new() })
     }
 
     fn to_value(&self, resource: &Resource, _: &Ctx) -> Value {
@@ -228,7 +230,7 @@ impl Strategy for Plain {
             (rules.prepare)(&mut new, before);
             prepare_generation(rules, &mut new, before);
             let scope = if call.resource.namespaced { Scope::Namespaced } else { Scope::Cluster };
-            let names = if rules.label_names { NameRule::DnsLabel } else { NameRule::DnsSubdomain };
+            let names = if rules.label_names { validate::dns_label_errors } else { validate::dns_subdomain_errors };
             let mut errors: FieldErrors = validate::object_meta(&new.metadata, scope, names);
             if let Some(before) = before {
                 errors.extend(validate::object_meta_update(&new.metadata, &before.metadata));
@@ -250,7 +252,8 @@ impl Strategy for Plain {
     }
 }
 
-fn typed_value<T: serde::Serialize>(resource: &Resource, object: &T) -> Value {
+/// An object as clients see it, with its type header.
+pub(super) fn typed_value<T: serde::Serialize>(resource: &Resource, object: &T) -> Value {
     let mut value = serde_json::to_value(object).expect("API types serialize to JSON: string keys, no failing field");
     value["kind"] = resource.kind.into();
     value["apiVersion"] = resource.api_version().into();
@@ -258,7 +261,7 @@ fn typed_value<T: serde::Serialize>(resource: &Resource, object: &T) -> Value {
 }
 
 /// The rules of a plain kind.
-pub fn plain_rules(resource: &Resource) -> &'static PlainRules {
+pub(super) fn plain_rules(resource: &Resource) -> &'static PlainRules {
     match resource.source {
         Source::Plain(rules) => rules,
         _ => &crate::plain::LENIENT,
@@ -276,7 +279,7 @@ fn prepare_generation(rules: &PlainRules, new: &mut Plain, old: Option<&Plain>) 
 }
 
 /// 422 when there are errors.
-pub fn reject(call: &Call, name: &str, errors: FieldErrors) -> Result<(), ApiError> {
+pub(super) fn reject(call: &Call, name: &str, errors: FieldErrors) -> Result<(), ApiError> {
     if errors.is_empty() {
         return Ok(());
     }
@@ -284,7 +287,7 @@ pub fn reject(call: &Call, name: &str, errors: FieldErrors) -> Result<(), ApiErr
 }
 
 /// Commits one object as it is. Nothing is written when it equals what is stored.
-pub async fn commit<T: Storable>(
+pub(super) async fn commit<T: Storable>(
     call: &Call,
     old: Option<&Loaded<T>>,
     mut new: T,
@@ -308,12 +311,13 @@ pub async fn commit<T: Storable>(
 }
 
 /// Turns a failed commit into what the client is told.
-pub fn commit_failed(call: &Call, error: CommitError, name: &str, creating: bool) -> ApiError {
+pub(super) fn commit_failed(call: &Call, error: CommitError, name: &str, creating: bool) -> ApiError {
     let of = call.of();
     match error {
         CommitError::Conflict { .. } if creating => ApiError::already_exists(of, name),
         CommitError::Conflict { .. } => ApiError::modified(of, name),
         CommitError::TooLarge { .. } => ApiError::too_large(error.to_string()),
+        CommitError::Duplicate { .. } => ApiError::internal(&error.to_string()),
         CommitError::Unavailable(_) => ApiError::unavailable(error.to_string()),
     }
 }

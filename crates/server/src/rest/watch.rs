@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream;
+use machinery::meta::ListMeta;
+use machinery::negotiate::{Form, MetaVersion};
 use machinery::options::ListOptions;
+use machinery::table::IncludeObject;
 use machinery::status::ApiError;
 use store::cache::{Cursor, Event, EventKind};
 use store::{ReadError, Revision};
@@ -18,13 +21,14 @@ use tokio::time::{Instant, sleep_until};
 
 use super::call::Call;
 use super::read::Selection;
-use super::reply::{Form, Reply};
+use super::reply::Reply;
 use crate::body::Body;
 use crate::context::{Ctx, Place};
 use crate::limits;
 use crate::resource::Resource;
-use crate::stored::Served;
-use crate::{printer, respond};
+use crate::stored::{Renderer, Served};
+use crate::printer::{self, Layout};
+use crate::respond;
 
 /// Which slot of an event holds its plain frame.
 const PLAIN_FRAME: usize = 0;
@@ -35,9 +39,13 @@ const PLAIN_FRAME: usize = 0;
 /// 400 and 422 for bad options. Versions that are gone are told inside the watch.
 pub fn watch(call: Call, place: Place) -> Result<Reply, ApiError> {
     let options = ListOptions::parse_watch(&call.query)?;
-    let wanted = options.watch_version()?.map(Revision::from);
+    let include = match call.accepted.form {
+        Form::Table(_) => IncludeObject::parse(&call.query)?,
+        _ => IncludeObject::default(),
+    };
+    let wanted = options.watch_version()?.map(Revision);
     let selection = Selection::of(&call, &options)?;
-    let state = Watch::start(call, &options, wanted, selection, place);
+    let state = Watch::start(call, &options, wanted, selection, include, place);
     let frames = stream::unfold(state, |mut state| async move { state.next().await.map(|chunk| (chunk, state)) });
     Ok(Reply::Watch(Body::stream(frames)))
 }
@@ -45,12 +53,16 @@ pub fn watch(call: Call, place: Place) -> Result<Reply, ApiError> {
 /// One watch.
 struct Watch {
     ctx: Ctx,
+    /// What is shown.
     resource: &'static Resource,
+    /// What is looked at: projects are namespaces under another name.
+    stored: &'static Resource,
     namespace: String,
     selection: Selection,
     form: Form,
+    include: IncludeObject,
     ready: VecDeque<Bytes>,
-    cursor: Option<Cursor<Served>>,
+    cursor: Option<Cursor<Renderer>>,
     deadline: Instant,
     bookmarks: Option<Instant>,
     told: Revision,
@@ -59,7 +71,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn start(call: Call, options: &ListOptions, wanted: Option<Revision>, selection: Selection, place: Place) -> Watch {
+    fn start(call: Call, options: &ListOptions, wanted: Option<Revision>, selection: Selection, include: IncludeObject, place: Place) -> Watch {
         let now = Instant::now();
         let asked = options.timeout_seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|&s| s > 0);
         let timeout = asked.map_or_else(
@@ -68,9 +80,11 @@ impl Watch {
         );
         let mut watch = Watch {
             resource: call.resource,
+            stored: stored_as(call.resource),
             namespace: call.info.namespace.to_string(),
             selection,
-            form: call.form.clone(),
+            form: call.accepted.form,
+            include,
             ready: VecDeque::new(),
             cursor: None,
             deadline: now + timeout,
@@ -91,10 +105,10 @@ impl Watch {
         let snapshot = self.ctx.cache.snapshot();
         let after = match wanted {
             Some(revision) if !initial => revision,
-            _ => snapshot.revision(),
+            _ => snapshot.revision,
         };
         self.told = after;
-        match self.ctx.cache.subscribe(&self.resource.prefix(), after) {
+        match self.ctx.cache.subscribe(&self.stored.prefix(), after) {
             Ok(cursor) => self.cursor = Some(cursor),
             Err(error) => {
                 self.ready.push_back(error_frame(&refused(&error, after)));
@@ -104,12 +118,11 @@ impl Watch {
         if !initial {
             return;
         }
-        let prefix = self.resource.prefix_in(&self.namespace);
+        let prefix = self.stored.prefix_in(&self.namespace);
         let mut chunk = BytesMut::new();
         for entry in snapshot.range(&prefix, None) {
             if entry.object.is_readable() && self.selection.matches(entry) {
-                let object = entry.object.inner();
-                let frame = self.frame("ADDED", object);
+                let frame = self.frame("ADDED", entry.object.inner());
                 chunk.put(frame);
                 if chunk.len() >= limits::LIST_CHUNK {
                     self.ready.push_back(chunk.split().freeze());
@@ -117,7 +130,7 @@ impl Watch {
             }
         }
         if options.send_initial_events == Some(true) && options.allow_watch_bookmarks {
-            chunk.put(self.bookmark(snapshot.revision(), true));
+            chunk.put(self.bookmark(snapshot.revision, true));
         }
         if !chunk.is_empty() {
             self.ready.push_back(chunk.freeze());
@@ -144,12 +157,9 @@ impl Watch {
                     self.tell(&events);
                     self.cursor = Some(cursor);
                 }
-                Some(Err(_lagged)) => {
-                    let error = ApiError::expired(format!("too old resource version: {} (the watch fell behind)", self.told));
-                    return Some(error_frame(&error));
-                }
+                Some(Err(_lagged)) => return Some(fell_behind(self.told)),
                 None => {
-                    let revision = cursor.progress();
+                    let Ok(revision) = cursor.progress() else { return Some(fell_behind(self.told)) };
                     self.bookmarks = Some(Instant::now() + limits::BOOKMARK_PERIOD);
                     let frame = self.bookmark(revision, false);
                     self.ready.push_back(frame);
@@ -190,29 +200,43 @@ impl Watch {
             (Some(_), Some(entry)) => ("MODIFIED", entry.object.inner()),
             (Some(entry), None) => ("DELETED", entry.object.inner_at(event.revision)),
         };
-        let plain = matches!(self.form, Form::Object);
+        let plain = self.form == Form::Object && std::ptr::eq(self.resource, self.stored);
         // Only the frame that most watchers want is shared: the one of a watcher without a selector.
         let usual = match event.kind {
             EventKind::Delete => word == "DELETED",
             EventKind::Put { created } => (word == "ADDED") == created,
         };
         if plain && usual {
-            return Some(event.slot(PLAIN_FRAME).get_or_init(|| plain_frame(word, &object)).clone());
+            return Some(event.frame(PLAIN_FRAME, |_| plain_frame(word, &object)));
         }
         Some(self.frame(word, object))
     }
 
     /// A frame in the form that this watcher asked for.
     fn frame(&mut self, word: &str, object: Bytes) -> Bytes {
-        match &self.form {
-            Form::Object => plain_frame(word, &object),
-            Form::Metadata(version) => plain_frame(word, &respond::metadata_only(&object, version)),
-            Form::Table(form) => {
+        let object = if std::ptr::eq(self.resource, self.stored) {
+            object
+        } else {
+            respond::under_another_name(self.stored, self.resource, &object)
+        };
+        match self.form {
+            Form::Table(version) => {
                 let columns = std::mem::replace(&mut self.first_table, false);
-                let now = self.ctx.clock.now();
-                plain_frame(word, &printer::watch_table(self.resource, &object, form, columns, now))
+                let metadata = ListMeta { resource_version: respond::version_of(&object), ..ListMeta::default() };
+                match printer::table(self.resource, metadata, &[object], self.layout(version), columns) {
+                    Ok(table) => plain_frame(word, &table),
+                    Err(error) => error_frame(&error),
+                }
             }
+            Form::Metadata(version) | Form::MetadataList(version) => {
+                plain_frame(word, &respond::metadata_only(&object, version))
+            }
+            _ => plain_frame(word, &object),
         }
+    }
+
+    fn layout(&self, version: MetaVersion) -> Layout {
+        Layout { version, include: self.include, now: self.ctx.clock.now() }
     }
 
     fn bookmark(&mut self, revision: Revision, end_of_initial: bool) -> Bytes {
@@ -226,15 +250,24 @@ impl Watch {
             object["status"] = serde_json::json!({ "dockerImageRepository": "" });
         }
         let object = machinery::json::with_type(self.resource.kind, &self.resource.api_version(), &object);
-        match &self.form {
-            Form::Object => plain_frame("BOOKMARK", &object),
-            Form::Metadata(version) => plain_frame("BOOKMARK", &respond::metadata_only(&object.into(), version)),
-            Form::Table(form) => {
+        match self.form {
+            Form::Table(version) => {
                 let columns = std::mem::replace(&mut self.first_table, false);
-                plain_frame("BOOKMARK", &printer::bookmark_table(self.resource, revision, form, columns))
+                let metadata = ListMeta { resource_version: revision.to_string(), ..ListMeta::default() };
+                let layout = self.layout(version);
+                plain_frame("BOOKMARK", &printer::empty(self.resource, metadata, layout, columns))
             }
+            Form::Metadata(version) | Form::MetadataList(version) => {
+                plain_frame("BOOKMARK", &respond::metadata_only(&object, version))
+            }
+            _ => plain_frame("BOOKMARK", &object),
         }
     }
+}
+
+/// Projects are namespaces under another name.
+fn stored_as(resource: &'static Resource) -> &'static Resource {
+    if resource.plural == "projects" { crate::resource::namespaces() } else { resource }
 }
 
 impl Drop for Watch {
@@ -256,6 +289,10 @@ fn plain_frame(word: &str, object: &[u8]) -> Bytes {
 fn error_frame(error: &ApiError) -> Bytes {
     let status = machinery::json::with_type("Status", "v1", &*error.0);
     plain_frame("ERROR", &status)
+}
+
+fn fell_behind(told: Revision) -> Bytes {
+    error_frame(&ApiError::expired(format!("too old resource version: {told} (the watch fell behind)")))
 }
 
 fn refused(error: &ReadError, after: Revision) -> ApiError {

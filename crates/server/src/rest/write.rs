@@ -4,7 +4,9 @@
 //! else changed it. Where the client did not say which version it means, a lost race is run again.
 
 use machinery::meta::ObjectMeta;
-use machinery::options::{DeleteOptions, Preconditions, Propagation};
+use machinery::decode::Decoded;
+use machinery::generate;
+use machinery::options::{DeleteOptions, FieldValidation, Preconditions, Propagation};
 use machinery::patch;
 use machinery::status::{ApiError, GroupResource};
 use machinery::time::Time;
@@ -28,7 +30,7 @@ const PATCH_ATTEMPTS: usize = 5;
 ///
 /// # Errors
 /// As said.
-pub fn check_namespace(call: &Call, of: GroupResource<'_>, name: &str) -> Result<(), ApiError> {
+pub(super) fn check_namespace(call: &Call, of: GroupResource<'_>, name: &str) -> Result<(), ApiError> {
     if !call.resource.namespaced {
         return Ok(());
     }
@@ -59,7 +61,7 @@ pub fn check_namespace(call: &Call, of: GroupResource<'_>, name: &str) -> Result
 ///
 /// # Errors
 /// As said.
-pub fn settle_namespace(call: &Call, metadata: &mut ObjectMeta) -> Result<(), ApiError> {
+pub(super) fn settle_namespace(call: &Call, metadata: &mut ObjectMeta) -> Result<(), ApiError> {
     if !call.resource.namespaced {
         metadata.namespace.clear();
         return Ok(());
@@ -77,8 +79,8 @@ pub fn settle_namespace(call: &Call, metadata: &mut ObjectMeta) -> Result<(), Ap
 ///
 /// # Errors
 /// As the rules and the store say.
-pub async fn create<T: Strategy>(call: &Call, mut new: T) -> Result<Loaded<T>, ApiError> {
-    let options = call.write_options("CreateOptions")?;
+pub(super) async fn create<T: Strategy>(call: &Call, mut new: T) -> Result<Loaded<T>, ApiError> {
+    let options = call.write_options()?;
     settle_namespace(call, new.metadata_mut())?;
     check_namespace(call, call.of(), &new.metadata().name)?;
     if !new.metadata().resource_version.is_empty() {
@@ -116,10 +118,10 @@ fn exists(call: &Call, name: &str) -> bool {
 }
 
 /// A random suffix that is easy to read aloud.
-pub fn generate_name(call: &Call, prefix: &str) -> String {
-    let mut bytes = [0; machinery::name::SUFFIX];
+pub(super) fn generate_name(call: &Call, prefix: &str) -> String {
+    let mut bytes = [0; generate::SUFFIX];
     call.ctx.random.fill(&mut bytes);
-    machinery::name::generate(prefix, &bytes)
+    generate::name(prefix, bytes)
 }
 
 fn being_deleted<T: Strategy>(call: &Call, name: &str) -> Option<ApiError> {
@@ -137,8 +139,8 @@ fn being_deleted<T: Strategy>(call: &Call, name: &str) -> Option<ApiError> {
 ///
 /// # Errors
 /// As the rules and the store say.
-pub async fn update<T: Strategy>(call: &Call, new: T) -> Result<Loaded<T>, ApiError> {
-    let options = call.write_options("UpdateOptions")?;
+pub(super) async fn update<T: Strategy>(call: &Call, new: T) -> Result<Loaded<T>, ApiError> {
+    let options = call.write_options()?;
     let mut new = new;
     settle_namespace(call, new.metadata_mut())?;
     settle_name(call, new.metadata_mut())?;
@@ -169,7 +171,7 @@ pub async fn update<T: Strategy>(call: &Call, new: T) -> Result<Loaded<T>, ApiEr
 ///
 /// # Errors
 /// As said.
-pub fn settle_name(call: &Call, metadata: &mut ObjectMeta) -> Result<(), ApiError> {
+pub(super) fn settle_name(call: &Call, metadata: &mut ObjectMeta) -> Result<(), ApiError> {
     let name: &str = &call.info.name;
     if metadata.name.is_empty() {
         return Err(ApiError::bad_request(format!(
@@ -199,16 +201,7 @@ async fn replace<T: Strategy>(
 ) -> Result<Loaded<T>, ApiError> {
     let before = old.object.metadata();
     let metadata = new.metadata_mut();
-    if metadata.uid.is_empty() {
-        metadata.uid.clone_from(&before.uid);
-    }
-    if metadata.creation_timestamp.is_zero() {
-        metadata.creation_timestamp = before.creation_timestamp;
-    }
-    metadata.deletion_timestamp = before.deletion_timestamp;
-    metadata.deletion_grace_period_seconds = before.deletion_grace_period_seconds;
-    metadata.managed_fields.clone_from(&before.managed_fields);
-    metadata.self_link.clear();
+    keep_system_fields(before, metadata);
     let goes = before.deletion_timestamp.is_some() && metadata.finalizers.is_empty();
     if !goes {
         return T::save(call, Some(old), new, dry_run).await;
@@ -220,12 +213,26 @@ async fn replace<T: Strategy>(
     Ok(checked)
 }
 
+/// Takes over what only the server sets.
+pub(super) fn keep_system_fields(before: &ObjectMeta, metadata: &mut ObjectMeta) {
+    if metadata.uid.is_empty() {
+        metadata.uid.clone_from(&before.uid);
+    }
+    if metadata.creation_timestamp.is_zero() {
+        metadata.creation_timestamp = before.creation_timestamp;
+    }
+    metadata.deletion_timestamp = before.deletion_timestamp;
+    metadata.deletion_grace_period_seconds = before.deletion_grace_period_seconds;
+    metadata.managed_fields.clone_from(&before.managed_fields);
+    metadata.self_link.clear();
+}
+
 /// PATCH.
 ///
 /// # Errors
 /// As the patch, the rules and the store say.
-pub async fn patch<T: Strategy>(call: &Call) -> Result<Loaded<T>, ApiError> {
-    let options = call.write_options("PatchOptions")?;
+pub(super) async fn patch<T: Strategy>(call: &Call) -> Result<Loaded<T>, ApiError> {
+    let options = call.write_options()?;
     let kind = call.patch_kind()?;
     let change = call.patch_body()?;
     for attempt in 1.. {
@@ -253,20 +260,34 @@ pub async fn patch<T: Strategy>(call: &Call) -> Result<Loaded<T>, ApiError> {
 ///
 /// # Errors
 /// As said.
-pub fn decode_patched<T: Strategy>(call: &Call, patched: Value) -> Result<T, ApiError> {
+pub(super) fn decode_patched<T: Strategy>(call: &Call, patched: Value) -> Result<T, ApiError> {
     let shown = patched.to_string();
-    T::from_value(call.resource, patched, &call.ctx).map_err(|why| unfit_patch(shown, &why))
+    let decoded = T::from_value(call.resource, patched, &call.ctx).map_err(|why| unfit_patch(&shown, &why))?;
+    accept_patched(call, decoded, &shown)
+}
+
+/// Warns of fields that the kind does not have, or refuses them, as the request wants it.
+///
+/// # Errors
+/// The nameless 422 in strict mode.
+pub(super) fn accept_patched<T>(call: &Call, decoded: Decoded<T>, shown: &str) -> Result<T, ApiError> {
+    if call.write_options()?.field_validation == FieldValidation::Strict && !decoded.complaints.is_empty() {
+        let why = format!("strict decoding error: {}", decoded.complaints.join(", "));
+        return Err(unfit_patch(shown, &why));
+    }
+    call.warn(decoded.complaints)?;
+    Ok(decoded.object)
 }
 
 /// The nameless 422.
-pub fn unfit_patch(shown: String, why: &str) -> ApiError {
+pub(super) fn unfit_patch(shown: &str, why: &str) -> ApiError {
     let error = machinery::field::FieldError::invalid("patch", shown, why);
     ApiError::invalid(GroupResource::new("", ""), "", &[error])
 }
 
 /// What a deletion led to.
 #[derive(Debug)]
-pub enum Deleted<T> {
+pub(super) enum Deleted<T> {
     /// It is gone.
     Gone(Loaded<T>),
     /// Finalizers hold it.
@@ -277,7 +298,7 @@ pub enum Deleted<T> {
 ///
 /// # Errors
 /// As preconditions and the store say.
-pub async fn delete<T: Strategy>(call: &Call, options: &DeleteOptions) -> Result<Deleted<T>, ApiError> {
+pub(super) async fn delete<T: Strategy>(call: &Call, options: &DeleteOptions) -> Result<Deleted<T>, ApiError> {
     for _ in 0..limits::CONFLICT_RETRIES {
         let old = load::<T>(call)?;
         match delete_loaded(call, &old, options).await {
@@ -292,7 +313,7 @@ pub async fn delete<T: Strategy>(call: &Call, options: &DeleteOptions) -> Result
 ///
 /// # Errors
 /// As preconditions and the store say.
-pub async fn delete_loaded<T: Strategy>(
+pub(super) async fn delete_loaded<T: Strategy>(
     call: &Call,
     old: &Loaded<T>,
     options: &DeleteOptions,
@@ -338,7 +359,7 @@ pub async fn delete_loaded<T: Strategy>(
 ///
 /// # Errors
 /// As said.
-pub fn check_preconditions(call: &Call, metadata: &ObjectMeta, options: &DeleteOptions) -> Result<(), ApiError> {
+pub(super) fn check_preconditions(call: &Call, metadata: &ObjectMeta, options: &DeleteOptions) -> Result<(), ApiError> {
     let of = GroupResource::new(call.resource.group, call.resource.kind);
     if let Some(uid) = &options.preconditions.uid
         && *uid != metadata.uid

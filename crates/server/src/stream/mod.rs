@@ -30,7 +30,6 @@ use machinery::time::Time;
 use machinery::validate::object_meta_update;
 pub use propagate::{Source, sources};
 pub use reference::{decorate, is_insecure, matches_image, resolve_image, resolve_reference};
-pub(crate) use rules::check_import_mode;
 pub use rules::{check_tag, stream_name_errors};
 
 /// What streams follow besides their own content.
@@ -72,7 +71,7 @@ impl std::fmt::Debug for Passage<'_> {
 }
 
 /// What can be asked about other streams.
-pub trait Lookup {
+pub trait Lookup: Sync {
     /// A stream by namespace and name.
     fn stream(&self, namespace: &str, name: &str) -> Option<Arc<ImageStream>>;
     /// Whether the requester may pull from a stream of another namespace.

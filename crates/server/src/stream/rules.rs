@@ -146,7 +146,7 @@ pub fn check_tag(
 }
 
 /// Checks the import mode of a policy under `path`.
-pub(crate) fn check_import_mode(policy: &TagImportPolicy, path: &str) -> Option<FieldError> {
+fn check_import_mode(policy: &TagImportPolicy, path: &str) -> Option<FieldError> {
     if matches!(policy.import_mode.as_str(), "" | LEGACY | PRESERVE_ORIGINAL) {
         return None;
     }

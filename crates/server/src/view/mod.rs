@@ -11,3 +11,8 @@ pub mod stream_tag;
 mod tag;
 
 pub use tag::{Change, TagBase, TagKind, parse_name, remove};
+
+#[cfg(test)]
+mod replay;
+#[cfg(test)]
+mod tests;

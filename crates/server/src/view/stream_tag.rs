@@ -130,11 +130,9 @@ fn create_errors(request: &ImageStreamTag, settings: &StreamSettings) -> FieldEr
         && !tag.annotations.is_empty()
         && tag.annotations != *metadata
     {
-        let words: Vec<String> =
-            tag.annotations.iter().map(|(key, value)| format!("{key}:{value}")).collect();
         errors.push(FieldError::invalid(
             "tag.annotations",
-            format!("map[{}]", words.join(" ")),
+            "<map>",
             "tag annotations must not be provided or must be equal to the object meta annotations",
         ));
     }

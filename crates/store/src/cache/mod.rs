@@ -38,7 +38,7 @@ pub use self::snapshot::Snapshot;
 use crate::limits::{
     FILL_ATTEMPTS, FILL_PAGE_OBJECTS, PIN_AGE, PINNED_SNAPSHOTS, RECENT_SNAPSHOTS, RING_BYTES, RING_EVENTS,
 };
-use crate::{Batch, Change, Key, Range, ReadError, Revision, Sink, Store, Versioned};
+use crate::{Batch, Change, Key, Page, Range, ReadError, Revision, Sink, Store, Versioned};
 
 /// Turns stored bytes into what is served. Runs where changes are published, so it should be quick, and must not
 /// panic: what a broken value becomes is the renderer's decision.
@@ -189,6 +189,12 @@ impl<R: Render> Cache<R> {
         let ring = self.ring(resource_prefix);
         let next = ring.seek(after)?;
         Ok(Cursor::new(Arc::clone(self), ring, next, after))
+    }
+
+    /// Whether the engine publishes here before it acknowledges, so that writers read what they wrote at once.
+    #[must_use]
+    pub fn is_attached(&self) -> bool {
+        self.attached.load(Ordering::Acquire)
     }
 
     /// Takes in what others write to the store, until that fails; then the caller waits a little and calls again. After
@@ -348,21 +354,31 @@ async fn fill<R: Render>(
     render: &R,
     at: Option<Revision>,
 ) -> Result<Snapshot<R::Object>, ReadError> {
-    let mut range = Range { at, limit: FILL_PAGE_OBJECTS, ..Range::of("/") };
-    let mut snapshot = Snapshot::empty(Revision::ZERO);
+    let range = Range { at, limit: FILL_PAGE_OBJECTS, ..Range::of("/") };
+    let mut page = store.range(range.clone()).await?;
+    let mut snapshot = Snapshot::empty(page.revision);
     loop {
-        let page = store.range(range.clone()).await?;
-        snapshot.revision = page.revision;
-        for Versioned { key, value, created, modified } in &page.items {
-            if render.includes(key) {
-                let object = render.render(key, value, *created, *modified);
-                let (key, created, modified) = (key.clone(), *created, *modified);
-                snapshot.insert(&Arc::new(Entry { key, created, modified, object }));
+        // The store reads the next page while this one is rendered.
+        let fetch = async {
+            match range.following(&page) {
+                Some(following) => store.range(following).await.map(Some),
+                None => Ok(None),
             }
-        }
-        match range.following(&page) {
-            Some(following) => range = following,
+        };
+        let (next, ()) = tokio::join!(fetch, async { take_page(&mut snapshot, render, &page) });
+        match next? {
+            Some(next) => page = next,
             None => return Ok(snapshot),
+        }
+    }
+}
+
+fn take_page<R: Render>(snapshot: &mut Snapshot<R::Object>, render: &R, page: &Page) {
+    for Versioned { key, value, created, modified } in &page.items {
+        if render.includes(key) {
+            let (created, modified) = (*created, *modified);
+            let object = render.render(key, value, created, modified);
+            snapshot.insert(&Arc::new(Entry { key: key.clone(), created, modified, object }));
         }
     }
 }

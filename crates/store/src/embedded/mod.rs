@@ -1,8 +1,8 @@
 //! The embedded engine: one process, one file, one writer.
 //!
 //! Commits queue for the writer, which makes everything that has queued up durable with one commit of the database
-//! ([`writer`]), tells the sinks and watches ([`feed`]), and only then acknowledges. Reads never wait for it: they are
-//! short read transactions of their own ([`read`]), bounded by what has been published.
+//! (`writer`), tells the sinks and watches (`feed`), and only then acknowledges. Reads never wait for it: they are
+//! short read transactions of their own (`read`), bounded by what has been published.
 //!
 //! The writer is a thread of its own, or, for simulations that must take the same steps every time, whichever task
 //! commits ([`Drive::Inline`]).

@@ -179,6 +179,23 @@ async fn the_log_is_bounded_in_changes_and_bytes() {
 }
 
 #[tokio::test]
+async fn what_the_log_forgets_is_gone_from_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Embedded::open(dir.path(), Options { log_changes: 10, ..inline() }).unwrap();
+    for n in 0..100 {
+        store.commit(put(&(n % 7).to_string(), "1")).await.unwrap();
+    }
+    drop(store);
+    let db = Database::open(dir.path().join("store.redb")).unwrap();
+    let txn = redb::ReadableDatabase::begin_read(&db).unwrap();
+    let undo = txn.open_table(TableDefinition::<(&str, u64), &[u8]>::new("undo")).unwrap();
+    let log = txn.open_table(TableDefinition::<u64, &[u8]>::new("log")).unwrap();
+    let lens =
+        (redb::ReadableTableMetadata::len(&undo).unwrap(), redb::ReadableTableMetadata::len(&log).unwrap());
+    assert_eq!(lens, (10, 10));
+}
+
+#[tokio::test]
 async fn a_watch_that_starts_far_behind_catches_up_in_steps() {
     let store = Embedded::in_memory(inline()).unwrap();
     let mut last = Revision::FIRST;
