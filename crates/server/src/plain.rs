@@ -122,7 +122,7 @@ fn validate_secret(new: &Plain, old: Option<&Plain>) -> FieldErrors {
         match value.as_str().map(decode) {
             Some(Some(bytes)) => total += bytes.len(),
             _ => {
-                errors.push(FieldError::invalid(format!("data[{key}]"), "<redacted>", "illegal base64 data"))
+                errors.push(FieldError::invalid(format!("data[{key}]"), "<redacted>", "illegal base64 data"));
             }
         }
     }
@@ -176,16 +176,12 @@ fn check_type(kind: &str, new: &Plain, data: &Map<String, Value>, errors: &mut F
     match kind {
         "kubernetes.io/dockercfg" => docker(".dockercfg"),
         "kubernetes.io/dockerconfigjson" => docker(".dockerconfigjson"),
-        "kubernetes.io/basic-auth" => {
-            if !data.contains_key("username") && !data.contains_key("password") {
-                errors.push(FieldError::required("data[username]", ""));
-                errors.push(FieldError::required("data[password]", ""));
-            }
+        "kubernetes.io/basic-auth" if !data.contains_key("username") && !data.contains_key("password") => {
+            errors.push(FieldError::required("data[username]", ""));
+            errors.push(FieldError::required("data[password]", ""));
         }
-        "kubernetes.io/ssh-auth" => {
-            if !data.contains_key("ssh-privatekey") {
-                errors.push(FieldError::required("data[ssh-privatekey]", ""));
-            }
+        "kubernetes.io/ssh-auth" if !data.contains_key("ssh-privatekey") => {
+            errors.push(FieldError::required("data[ssh-privatekey]", ""));
         }
         "kubernetes.io/tls" => {
             for key in ["tls.crt", "tls.key"] {

@@ -239,10 +239,8 @@ impl Running {
         }
         info!("stopping");
         self.ctx.tasks.stop();
-        if failure.is_none() {
-            if !self.ctx.tasks.join(limits::DRAIN_TIME).await {
-                warn!("requests were still in flight when the time to end was over");
-            }
+        if failure.is_none() && !self.ctx.tasks.join(limits::DRAIN_TIME).await {
+            warn!("requests were still in flight when the time to end was over");
         }
         if let Err(error) = std::fs::remove_file(&self.files.serving) {
             warn!(%error, path = %self.files.serving.display(), "could not remove");

@@ -14,7 +14,7 @@ use serde_json::Value;
 use store::Txn;
 
 use super::call::Call;
-use super::strategy::{Strategy, commit, commit_failed};
+use super::strategy::{Strategy, commit};
 use crate::limits;
 use crate::plain::{self, Plain};
 use crate::resource;
@@ -399,6 +399,7 @@ async fn remove<T: Strategy>(call: &Call, old: &Loaded<T>) -> Result<(), ApiErro
     let mut txn = Txn::new().guard(key.clone(), store::Expect::At(old.revision)).delete(key);
     txn.writes.extend(old.object.on_delete(call));
     let committed = call.ctx.store.commit(txn).await;
-    let revision = committed.map_err(|error| commit_failed(call, error, &metadata.name, false))?;
+    let revision =
+        committed.map_err(|error| streams::commit_failed(&error, call.of(), &metadata.name, false))?;
     call.ctx.settle(revision).await
 }
