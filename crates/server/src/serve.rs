@@ -167,6 +167,8 @@ fn open_store(dir: PathBuf) -> Result<Opened, ServeError> {
 
 fn start_tasks(ctx: &Ctx, authority: Authority, tls: TlsSettings, api: SocketAddr) {
     surroundings::start_controllers(ctx);
+    let transport = Arc::clone(&ctx.transport);
+    ctx.tasks.spawn_blocking(move || transport.warm());
     let renewing = Arc::clone(ctx);
     ctx.tasks.spawn("certificates", async move { renew(renewing, authority, tls, api).await });
 }
