@@ -6,9 +6,14 @@
 pub mod field;
 pub mod image;
 pub mod json;
+pub mod limits;
 pub mod meta;
+pub mod query;
+pub mod request;
+pub mod selector;
 mod serial;
 pub mod status;
 pub mod time;
+pub mod validate;
 
 pub use serial::RawExtension;
