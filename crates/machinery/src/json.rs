@@ -72,6 +72,28 @@ pub fn pretty_value<T: Serialize + ?Sized>(value: &T, indent: &[u8]) -> Vec<u8> 
     out
 }
 
+/// Levels of nesting; 0 for plain values. The value must not be deeper than the stack allows, which holds for everything
+/// that was decoded within [`MAX_DEPTH`](crate::limits::MAX_DEPTH).
+pub fn depth(value: &serde_json::Value) -> usize {
+    match value {
+        serde_json::Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        serde_json::Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// What Go's decoder calls a kind of value in its messages.
+pub fn go_kind(value: &serde_json::Value) -> &'static str {
+    match value {
+        serde_json::Value::Null => "null",
+        serde_json::Value::Bool(_) => "bool",
+        serde_json::Value::Number(_) => "number",
+        serde_json::Value::String(_) => "string",
+        serde_json::Value::Array(_) => "array",
+        serde_json::Value::Object(_) => "object",
+    }
+}
+
 /// A JSON document whose keys keep their order.
 enum Ordered {
     Plain(serde_json::Value),

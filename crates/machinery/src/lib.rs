@@ -8,6 +8,8 @@ pub mod image;
 pub mod json;
 pub mod limits;
 pub mod meta;
+pub mod options;
+pub mod patch;
 pub mod query;
 pub mod request;
 pub mod selector;
@@ -15,5 +17,6 @@ mod serial;
 pub mod status;
 pub mod time;
 pub mod validate;
+pub mod yaml;
 
 pub use serial::RawExtension;

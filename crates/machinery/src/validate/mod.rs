@@ -6,6 +6,7 @@
 mod meta;
 mod names;
 
+pub(crate) use meta::field_manager;
 pub use meta::{
     check_standard_finalizers, new_finalizer_errors, object_meta, object_meta_update, validate_annotations,
     validate_labels,

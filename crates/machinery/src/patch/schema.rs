@@ -1,0 +1,92 @@
+//! How the fields of each kind take part in a strategic merge.
+
+/// The fields of an object that do not simply merge; the others do: objects by key, lists as a whole.
+#[derive(Debug)]
+pub struct MergeSchema {
+    /// Name and rule of each such field.
+    pub fields: &'static [(&'static str, Rule)],
+}
+
+/// How a field takes part in a strategic merge.
+#[derive(Debug)]
+pub enum Rule {
+    /// An object with fields of its own.
+    Object(&'static MergeSchema),
+    /// A map of objects with fields of their own.
+    Map(&'static MergeSchema),
+    /// A list of objects that belong together when the key's value is equal.
+    List {
+        /// The key.
+        key: &'static str,
+        /// The fields of the items.
+        item: &'static MergeSchema,
+    },
+    /// A list of words without order or repetition.
+    Set,
+    /// A value that is replaced as a whole.
+    Replace,
+}
+
+impl MergeSchema {
+    /// The rule of a field.
+    pub fn rule(&self, field: &str) -> Option<&'static Rule> {
+        self.fields.iter().find(|(name, _)| *name == field).map(|(_, rule)| rule)
+    }
+}
+
+/// An object none of whose fields is special.
+pub(super) static NONE: MergeSchema = MergeSchema { fields: &[] };
+
+static OBJECT_META: MergeSchema = MergeSchema {
+    fields: &[("finalizers", Rule::Set), ("ownerReferences", Rule::List { key: "uid", item: &NONE })],
+};
+
+/// Kinds of which only the metadata is special.
+pub static PLAIN: MergeSchema = MergeSchema { fields: &[("metadata", Rule::Object(&OBJECT_META))] };
+
+/// `ServiceAccount`.
+pub static SERVICE_ACCOUNT: MergeSchema = MergeSchema {
+    fields: &[
+        ("metadata", Rule::Object(&OBJECT_META)),
+        ("secrets", Rule::List { key: "name", item: &NONE }),
+        ("imagePullSecrets", Rule::List { key: "name", item: &NONE }),
+    ],
+};
+
+static SIGNATURE: MergeSchema = MergeSchema {
+    fields: &[
+        ("metadata", Rule::Object(&OBJECT_META)),
+        ("conditions", Rule::List { key: "type", item: &NONE }),
+    ],
+};
+
+/// `Image`.
+pub static IMAGE: MergeSchema = MergeSchema {
+    fields: &[
+        ("metadata", Rule::Object(&OBJECT_META)),
+        ("dockerImageMetadata", Rule::Replace),
+        ("signatures", Rule::List { key: "name", item: &SIGNATURE }),
+    ],
+};
+
+static STREAM_SPEC: MergeSchema =
+    MergeSchema { fields: &[("tags", Rule::List { key: "name", item: &NONE })] };
+static STREAM_STATUS: MergeSchema =
+    MergeSchema { fields: &[("tags", Rule::List { key: "tag", item: &NONE })] };
+
+/// `ImageStream`.
+pub static IMAGE_STREAM: MergeSchema = MergeSchema {
+    fields: &[
+        ("metadata", Rule::Object(&OBJECT_META)),
+        ("spec", Rule::Object(&STREAM_SPEC)),
+        ("status", Rule::Object(&STREAM_STATUS)),
+    ],
+};
+
+/// `ImageStreamTag`.
+pub static IMAGE_STREAM_TAG: MergeSchema =
+    MergeSchema { fields: &[("metadata", Rule::Object(&OBJECT_META)), ("image", Rule::Object(&IMAGE))] };
+
+/// `ImageTag`.
+pub static IMAGE_TAG: MergeSchema =
+    MergeSchema { fields: &[("metadata", Rule::Object(&OBJECT_META)), ("image", Rule::Object(&IMAGE))] };
