@@ -72,6 +72,39 @@ pub fn pretty_value<T: Serialize + ?Sized>(value: &T, indent: &[u8]) -> Vec<u8> 
     out
 }
 
+/// Brings a document that somebody else wrote into the form of this module, without reading it: blanks between tokens
+/// go, characters that must be escaped are. The order of keys and the spelling of numbers stay.
+pub fn compact_raw(document: Vec<u8>) -> Vec<u8> {
+    let odd = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'<' | b'>' | b'&' | 0xe2);
+    if !document.iter().any(odd) {
+        return document;
+    }
+    let mut out = Vec::with_capacity(document.len() + 16);
+    let (mut in_string, mut escaped) = (false, false);
+    let mut at = 0;
+    while at < document.len() {
+        let byte = document[at];
+        let separator = matches!(document.get(at..at + 3), Some([0xe2, 0x80, 0xa8 | 0xa9]));
+        match byte {
+            b' ' | b'\t' | b'\n' | b'\r' if !in_string => {}
+            b'<' => out.extend_from_slice(b"\\u003c"),
+            b'>' => out.extend_from_slice(b"\\u003e"),
+            b'&' => out.extend_from_slice(b"\\u0026"),
+            _ if separator => {
+                out.extend_from_slice(if document[at + 2] == 0xa8 { b"\\u2028" } else { b"\\u2029" });
+                at += 2;
+            }
+            _ => out.push(byte),
+        }
+        if byte == b'"' && !escaped {
+            in_string = !in_string;
+        }
+        escaped = in_string && byte == b'\\' && !escaped;
+        at += 1;
+    }
+    out
+}
+
 /// Levels of nesting; 0 for plain values. The value must not be deeper than the stack allows, which holds for everything
 /// that was decoded within [`MAX_DEPTH`](crate::limits::MAX_DEPTH).
 pub fn depth(value: &serde_json::Value) -> usize {
@@ -237,6 +270,17 @@ mod tests {
     #[test]
     fn script_characters_are_escaped() {
         assert_eq!(compact("<a&b>\u{2028}é\n"), "\"\\u003ca\\u0026b\\u003e\\u2028é\\n\"".as_bytes());
+    }
+
+    #[test]
+    fn raw_documents_are_brought_into_form() {
+        let check = |text: &str, want: &str| {
+            assert_eq!(String::from_utf8(compact_raw(text.as_bytes().to_vec())).unwrap(), want);
+        };
+        check("{ \"b\" : 1.50,\n \"a\":[ ] }", "{\"b\":1.50,\"a\":[]}");
+        check(r#"{"a b":"x \" < \\"}"#, r#"{"a b":"x \" \u003c \\"}"#);
+        check("{\"a\":\"\u{2028}é\u{2029}€\"}", r#"{"a":"\u2028é\u2029€"}"#);
+        check("{}", "{}");
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub(crate) mod base64_list {
     }
 }
 
-/// A JSON document inside another object, kept as the bytes it came in; empty means absent.
+/// A JSON document inside another object, kept as it came, but without blanks and fit to be sent; empty means absent.
 #[derive(Clone, PartialEq, Message)]
 pub struct RawExtension {
     /// The document.
@@ -123,6 +123,6 @@ impl<'de> Deserialize<'de> for RawExtension {
         if raw.get() == "null" {
             return Ok(RawExtension::default());
         }
-        Ok(RawExtension { raw: String::from(Box::<str>::from(raw)).into_bytes() })
+        Ok(RawExtension { raw: crate::json::compact_raw(String::from(Box::<str>::from(raw)).into_bytes()) })
     }
 }

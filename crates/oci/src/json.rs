@@ -48,8 +48,11 @@ pub enum Value<'a> {
     /// A list.
     Array(Vec<Value<'a>>),
     /// An object; keys in document order, duplicates kept.
-    Object(Vec<(Cow<'a, str>, Value<'a>)>),
+    Object(Vec<Entry<'a>>),
 }
+
+/// One entry of an object: key and value.
+pub type Entry<'a> = (Cow<'a, str>, Value<'a>);
 
 /// Parses one complete document.
 pub fn parse(text: &[u8]) -> Result<Value<'_>, JsonError> {
@@ -88,7 +91,7 @@ impl<'a> Value<'a> {
 pub struct Fields<'v, 'a> {
     name: &'static str,
     path: String,
-    entries: &'v [(Cow<'a, str>, Value<'a>)],
+    entries: &'v [Entry<'a>],
 }
 
 impl<'v, 'a> Fields<'v, 'a> {
@@ -186,11 +189,7 @@ impl<'v, 'a> Fields<'v, 'a> {
     }
 
     /// The entries of an object, in document order; `wanted` is its Go type, for the error.
-    pub fn entries_of(
-        &self,
-        key: &str,
-        wanted: &'static str,
-    ) -> Result<Option<&'v [(Cow<'a, str>, Value<'a>)]>, JsonError> {
+    pub fn entries_of(&self, key: &str, wanted: &'static str) -> Result<Option<&'v [Entry<'a>]>, JsonError> {
         match self.get(key) {
             None => Ok(None),
             Some(Value::Object(entries)) => Ok(Some(entries)),

@@ -9,6 +9,7 @@
 //!
 //! Nothing in here knows of Kubernetes objects or of storage.
 
+pub mod client;
 pub mod config;
 pub mod digest;
 mod golang;

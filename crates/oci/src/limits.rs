@@ -63,6 +63,9 @@ pub const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// The pause before a request is repeated after 429 Too Many Requests.
 pub const RETRY_PAUSE_BUSY: Duration = Duration::from_secs(2);
 
+/// A registry that wants a longer pause than this is not asked again; the caller is told instead.
+pub const RETRY_PAUSE_MOST: Duration = Duration::from_secs(5);
+
 /// Requests a second to one repository.
 pub const REPOSITORY_RATE: f64 = 5.0;
 /// Requests to one repository that may be made at once before the rate counts.

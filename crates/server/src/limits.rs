@@ -28,6 +28,8 @@ pub const RETRY_AFTER: i32 = 1;
 pub const CONFLICT_RETRIES: usize = 10;
 /// Default and least time a watch is kept open; up to twice as long, at random.
 pub const WATCH_TIME: Duration = Duration::from_secs(30 * 60);
+/// Longest time-out a watch may ask for.
+pub const WATCH_TIME_MOST: Duration = Duration::from_secs(24 * 3600);
 /// Time between bookmarks of a watch.
 pub const BOOKMARK_PERIOD: Duration = Duration::from_secs(60);
 /// Events put into one chunk of a watch at the most.

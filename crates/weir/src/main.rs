@@ -1,1 +1,23 @@
-fn main() {}
+//! `weir`: image streams for everyone, as one program. `weir serve` runs the server; everything else is the client.
+
+mod config;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // Everything that encrypts takes this provider; there is no other in the program.
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        unreachable!("the provider is installed first thing, once");
+    }
+    let arguments: Vec<_> = std::env::args_os().collect();
+    if arguments.get(1).is_some_and(|first| first == "serve") {
+        return serve::run(serve::Arguments::parse_from(&arguments[1..]));
+    }
+    ExitCode::FAILURE
+}

@@ -1,0 +1,134 @@
+//! What every part of the server is given: settings, time, chance, store, cache, the network, tasks and metrics.
+//!
+//! Built once at start. Nothing here is global, so that several servers can live in one process (tests, simulations).
+
+use std::sync::{Arc, OnceLock};
+
+use machinery::status::ApiError;
+use store::{Revision, Store};
+
+use crate::auth::Authenticator;
+use crate::clock::Clock;
+use crate::import;
+use crate::limits;
+use crate::metrics::Metrics;
+use crate::random::Random;
+use crate::rendered::RenderedTags;
+use crate::settings::Settings;
+use crate::stored::Cache;
+use crate::tasks::Tasks;
+
+/// The context, shared.
+pub type Ctx = Arc<Context>;
+
+/// What every part of the server is given.
+pub struct Context {
+    /// What the operator set.
+    pub settings: Settings,
+    /// The time.
+    pub clock: Clock,
+    /// Chance.
+    pub random: Random,
+    /// Background activities.
+    pub tasks: Tasks,
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// What is served.
+    pub cache: Arc<Cache>,
+    /// Whether a commit shows in the cache before it is acknowledged.
+    pub cache_is_current: bool,
+    /// Why the store has failed, if it has.
+    pub failure: Arc<OnceLock<String>>,
+    /// Other people's registries.
+    pub transport: Arc<dyn oci::client::Transport>,
+    /// The import engine's shared state.
+    pub imports: import::Engine,
+    /// Who is who.
+    pub authenticator: Authenticator,
+    /// Tags that were rendered before.
+    pub rendered: RenderedTags,
+    /// Requests in flight.
+    pub in_flight: InFlight,
+    /// Counters.
+    pub metrics: Metrics,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    /// Whether requests can be answered.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn health(&self) -> Result<(), String> {
+        if let Some(why) = self.failure.get() {
+            return Err(format!("the store has failed: {why}"));
+        }
+        if self.tasks.is_stopping() {
+            return Err("the server is stopping".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Notes that the store has failed; the first reason stays.
+    pub fn fail(&self, why: &str) {
+        // A second failure is a consequence of the first.
+        let _ = self.failure.set(why.to_owned());
+    }
+
+    /// Waits until the cache shows a revision that this process has just written.
+    ///
+    /// # Errors
+    /// 503 when it does not come.
+    pub async fn settle(&self, revision: Revision) -> Result<(), ApiError> {
+        if self.cache_is_current {
+            return Ok(());
+        }
+        self.cache.wait_for(revision, limits::FUTURE_VERSION_WAIT).await.map_err(|error| {
+            ApiError::unavailable(format!("the write was stored, but is not visible yet: {error}"))
+        })
+    }
+}
+
+/// Bounds on requests in flight, by kind.
+#[derive(Debug)]
+pub struct InFlight {
+    reads: Arc<tokio::sync::Semaphore>,
+    writes: Arc<tokio::sync::Semaphore>,
+    watches: Arc<tokio::sync::Semaphore>,
+}
+
+/// A place among the requests in flight; freed when dropped.
+pub type Place = tokio::sync::OwnedSemaphorePermit;
+
+impl Default for InFlight {
+    fn default() -> InFlight {
+        let semaphore = |places| Arc::new(tokio::sync::Semaphore::new(places));
+        InFlight {
+            reads: semaphore(limits::READS),
+            writes: semaphore(limits::WRITES),
+            watches: semaphore(limits::WATCHES),
+        }
+    }
+}
+
+impl InFlight {
+    /// Takes a place for a request.
+    ///
+    /// # Errors
+    /// 429 when there is none.
+    pub fn enter(&self, verb: machinery::request::Verb) -> Result<Place, ApiError> {
+        let semaphore = match verb {
+            machinery::request::Verb::Watch => &self.watches,
+            verb if verb.is_read_only() => &self.reads,
+            _ => &self.writes,
+        };
+        Arc::clone(semaphore).try_acquire_owned().map_err(|_| {
+            ApiError::too_many_requests("too many requests, please try again later", limits::RETRY_AFTER)
+        })
+    }
+}

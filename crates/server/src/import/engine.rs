@@ -1,0 +1,154 @@
+//! What all imports of this server share: gates to hosts, connections, content that cannot change, work under way.
+//!
+//! Content is kept by digest and was checked against it, so it is right whoever asks; *whether* somebody may have it is
+//! asked of the registry every time, by the HEAD or GET of the tag or digest that they named. A tag is never believed
+//! to be where it was: the registry is asked, but only for its digest when the rest is known.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use machinery::image::Image;
+use oci::client::{RegistryError, Transport};
+use oci::keyring::Credentials;
+use oci::{Digest, Manifest};
+
+use super::fault::Fault;
+use super::flight::Flights;
+use super::gate::{Gates, Lane};
+use super::limits::{CONTENT_BYTES, LAYER_SIZES, REPOSITORIES, REPOSITORY_AGE};
+use super::lru::Lru;
+use super::plan::Source;
+use super::repo::{Kept, Repo, RepoKey};
+use crate::settings::Settings;
+
+/// The shared state of imports.
+#[derive(Debug)]
+pub struct Engine {
+    pub(super) gates: Arc<Gates>,
+    pub(super) flights: Flights<(RepoKey, Digest), Result<Content, Fault>>,
+    clients: Mutex<Lru<RepoKey, Kept>>,
+    content: Arc<Mutex<Lru<Digest, Content>>>,
+    tags: Mutex<Lru<(RepoKey, String), Digest>>,
+    sizes: Mutex<Lru<Digest, u64>>,
+}
+
+/// What a manifest is, worked out once.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// A single image.
+    Image(Arc<Image>),
+    /// A list.
+    List(Arc<Manifest>),
+}
+
+impl Engine {
+    /// An engine that has learnt nothing yet.
+    pub fn new(settings: &Settings) -> Engine {
+        Engine::with_background(settings.images.concurrent_imports)
+    }
+
+    /// An engine that sends so many requests at once for imports that nobody waits for.
+    pub fn with_background(background: usize) -> Engine {
+        Engine {
+            gates: Arc::new(Gates::new(background)),
+            flights: Flights::default(),
+            clients: Mutex::new(Lru::new(REPOSITORIES)),
+            content: Arc::new(Mutex::new(Lru::new(CONTENT_BYTES))),
+            tags: Mutex::new(Lru::new(REPOSITORIES)),
+            sizes: Mutex::new(Lru::new(LAYER_SIZES)),
+        }
+    }
+
+    /// Opens a repository, with what is known of its registry if that is not old.
+    ///
+    /// # Errors
+    /// When it cannot be addressed.
+    pub fn open(
+        &self,
+        transport: &Arc<dyn Transport>,
+        source: &Source,
+        credentials: Option<&Credentials>,
+        lane: Lane,
+    ) -> Result<Repo, RegistryError> {
+        let key = RepoKey::new(source, credentials);
+        let mut clients = lock(&self.clients);
+        let fresh = clients.get(&key).filter(|kept| kept.is_fresh(REPOSITORY_AGE)).cloned();
+        let kept = match fresh {
+            Some(kept) => kept,
+            None => {
+                let kept = Kept::new(Arc::clone(transport), &key)?;
+                clients.insert(key.clone(), kept.clone(), 1);
+                kept
+            }
+        };
+        Ok(kept.open(&self.gates, key, lane))
+    }
+
+    /// Lets the next request to a repository begin anew.
+    pub fn spoil(&self, key: &RepoKey) {
+        lock(&self.clients).remove(key);
+    }
+
+    pub(super) fn content(&self, digest: &Digest) -> Option<Content> {
+        lock(&self.content).get(digest).cloned()
+    }
+
+    pub(super) fn keep(&self, digest: &Digest, content: &Content) {
+        keep(&self.content, digest, content);
+    }
+
+    pub(super) fn shelf(&self) -> Shelf {
+        Shelf(Arc::clone(&self.content))
+    }
+
+    pub(super) fn last_digest(&self, key: &RepoKey, tag: &str) -> Option<Digest> {
+        lock(&self.tags).get(&(key.clone(), tag.to_owned())).cloned()
+    }
+
+    pub(super) fn remember(&self, key: &RepoKey, tag: &str, digest: &Digest) {
+        lock(&self.tags).insert((key.clone(), tag.to_owned()), digest.clone(), 1);
+    }
+
+    pub(super) fn size(&self, layer: &Digest) -> Option<u64> {
+        lock(&self.sizes).get(layer).copied()
+    }
+
+    pub(super) fn remember_size(&self, layer: Digest, size: u64) {
+        lock(&self.sizes).insert(layer, size, 1);
+    }
+}
+
+/// Where content is put by work that may outlive the request that began it.
+#[derive(Clone, Debug)]
+pub(super) struct Shelf(Arc<Mutex<Lru<Digest, Content>>>);
+
+impl Shelf {
+    pub(super) fn keep(&self, digest: &Digest, content: &Content) {
+        keep(&self.0, digest, content);
+    }
+}
+
+fn keep(shelf: &Mutex<Lru<Digest, Content>>, digest: &Digest, content: &Content) {
+    lock(shelf).insert(digest.clone(), content.clone(), content.weight());
+}
+
+impl Content {
+    /// Bytes it takes in memory, roughly.
+    fn weight(&self) -> usize {
+        const OBJECT: usize = 512;
+        const ENTRY: usize = 160;
+        match self {
+            Content::Image(image) => {
+                OBJECT
+                    + image.docker_image_manifest.len()
+                    + image.docker_image_config.len()
+                    + image.docker_image_metadata.raw.len()
+                    + image.docker_image_layers.len() * ENTRY
+            }
+            Content::List(list) => OBJECT + list.raw().len() + list.children().map_or(0, <[_]>::len) * ENTRY,
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,304 @@
+//! Getting one image: from a tag or digest to an [`Image`], with as few questions as will do.
+//!
+//! A tag that was seen before costs one HEAD when its digest is still the same and the content is kept (or stored). A
+//! digest is asked for by HEAD when its content is kept, because the registry decides who may have it. What HEAD cannot
+//! tell, GET does. Nothing here looks at a failing answer as if it said something about the content.
+
+use std::sync::Arc;
+
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use machinery::image::Image;
+use machinery::meta::Status;
+use machinery::time::Time;
+use oci::manifest::{Descriptor, View};
+use oci::{Digest, Manifest, Named, platform};
+
+use super::convert;
+use super::engine::{Content, Engine};
+use super::fault::Fault;
+use super::limits::{BLOB_SIZES, FETCH_TIME, REQUEST_FETCHES};
+use super::outcome::{FetchResult, Fetched};
+use super::plan::{Mode, Preference, Source, Wanted};
+use super::repo::Repo;
+
+/// What one fetch is about, beside the repository.
+#[derive(Clone, Copy, Debug)]
+pub struct Job<'a> {
+    /// The repository's name.
+    pub source: &'a Source,
+    /// Which manifest.
+    pub wanted: &'a Wanted,
+    /// What to do with lists.
+    pub mode: Mode,
+    /// Which child of a list.
+    pub platform: &'a Preference,
+    /// Where the tag that is imported into points, which is likely to be where it still points.
+    pub expected: Option<&'a str>,
+    /// The time of the request.
+    pub now: Time,
+}
+
+/// Images that are stored already, which need not be fetched once their digest is known.
+pub trait Stored: Send + Sync {
+    /// The image of a digest in the form in which it is fetched: complete, without reference and raw documents.
+    fn image(&self, digest: &str) -> Option<Image>;
+}
+
+/// Nothing is stored, or what is stored will not do (raw documents are wanted).
+#[derive(Clone, Copy, Debug)]
+pub struct NothingStored;
+
+impl Stored for NothingStored {
+    fn image(&self, _: &str) -> Option<Image> {
+        None
+    }
+}
+
+/// Fetches an image.
+pub async fn fetch(engine: &Engine, repo: &Repo, job: Job<'_>, stored: &dyn Stored) -> FetchResult {
+    let reference = job.source.reference(job.wanted);
+    let work = Work { engine, repo, job, stored };
+    let result = match tokio::time::timeout(FETCH_TIME, work.run(&reference)).await {
+        Ok(result) => result,
+        Err(_) => {
+            repo.gave_up();
+            Err((Fault::Late, reference))
+        }
+    };
+    result.map_err(|(fault, reference)| {
+        tracing::debug!(%reference, %fault, "an image could not be fetched");
+        if fault.is_transport() {
+            engine.spoil(&repo.key);
+        }
+        fault.of_manifest(&reference)
+    })
+}
+
+/// Lists the tags of a repository, named as the user wrote it.
+///
+/// # Errors
+/// What became of it.
+pub async fn tags(engine: &Engine, repo: &Repo, reference: &str) -> Result<Vec<String>, Box<Status>> {
+    let listed = match tokio::time::timeout(FETCH_TIME, repo.tags()).await {
+        Ok(listed) => listed.map_err(Fault::from),
+        Err(_) => {
+            repo.gave_up();
+            Err(Fault::Late)
+        }
+    };
+    listed.map_err(|fault| {
+        if fault.is_transport() {
+            engine.spoil(&repo.key);
+        }
+        fault.of_repository(reference)
+    })
+}
+
+#[derive(Clone, Copy)]
+struct Work<'a> {
+    engine: &'a Engine,
+    repo: &'a Repo,
+    job: Job<'a>,
+    stored: &'a dyn Stored,
+}
+
+/// A fault with the reference that it is about.
+type About<T> = Result<T, (Fault, Named)>;
+
+impl Work<'_> {
+    async fn run(&self, reference: &Named) -> About<Fetched> {
+        let about = |fault| (fault, reference.clone());
+        let content = match self.known().await.map_err(about)? {
+            Known::Stored(image) => return Ok(Fetched { image: Arc::new(image), children: Vec::new() }),
+            Known::Content(content) => content,
+            Known::Not => self.ask().await.map_err(about)?,
+        };
+        match (content, self.job.mode) {
+            (Content::Image(image), _) => Ok(Fetched { image, children: Vec::new() }),
+            (Content::List(list), Mode::Legacy) => {
+                let image = self.one_child(&list).await.map_err(about)?;
+                Ok(Fetched { image, children: Vec::new() })
+            }
+            (Content::List(list), Mode::PreserveOriginal) => self.all_children(&list).await,
+        }
+    }
+
+    /// What can be had for a HEAD.
+    async fn known(&self) -> Result<Known, Fault> {
+        let worthwhile = match self.job.wanted {
+            Wanted::Digest(digest) => {
+                self.engine.content(digest).is_some() || self.stored_image(digest.as_str()).is_some()
+            }
+            Wanted::Tag(tag) => {
+                let last = self.engine.last_digest(&self.repo.key, tag);
+                last.is_some_and(|digest| self.engine.content(&digest).is_some())
+                    || self.job.expected.is_some_and(|digest| self.stored_image(digest).is_some())
+            }
+        };
+        if !worthwhile {
+            return Ok(Known::Not);
+        }
+        // Whatever HEAD fails with, GET says it better: it has a body.
+        let Ok(Some(digest)) = self.repo.head(self.job.wanted).await else { return Ok(Known::Not) };
+        if let Wanted::Digest(wanted) = self.job.wanted
+            && *wanted != digest
+        {
+            return Ok(Known::Not);
+        }
+        if let Some(content) = self.engine.content(&digest) {
+            if let Wanted::Tag(tag) = self.job.wanted {
+                self.engine.remember(&self.repo.key, tag, &digest);
+            }
+            return Ok(Known::Content(content));
+        }
+        Ok(self.stored_image(digest.as_str()).map_or(Known::Not, Known::Stored))
+    }
+
+    /// A stored image that is a complete answer: a single one.
+    fn stored_image(&self, digest: &str) -> Option<Image> {
+        self.stored.image(digest).filter(|image| image.docker_image_manifests.is_empty())
+    }
+
+    /// Asks for the manifest itself.
+    async fn ask(&self) -> Result<Content, Fault> {
+        match self.job.wanted {
+            Wanted::Digest(digest) => self.by_digest(digest).await,
+            Wanted::Tag(tag) => {
+                let manifest = self.repo.manifest(self.job.wanted).await?;
+                let digest = manifest.digest().clone();
+                let content = match self.engine.content(&digest) {
+                    Some(content) => content,
+                    None => self.work_out(digest.clone(), Some(manifest)).await?,
+                };
+                self.engine.remember(&self.repo.key, tag, &digest);
+                Ok(content)
+            }
+        }
+    }
+
+    /// The content of a digest, kept or fetched.
+    async fn by_digest(&self, digest: &Digest) -> Result<Content, Fault> {
+        self.work_out(digest.clone(), None).await
+    }
+
+    /// Makes content of a manifest that is given or fetched by digest; done once however many want it.
+    async fn work_out(&self, digest: Digest, manifest: Option<Manifest>) -> Result<Content, Fault> {
+        let (repo, shelf) = (self.repo.clone(), self.engine.shelf());
+        let key = (repo.key.clone(), digest.clone());
+        let content = self
+            .engine
+            .flights
+            .join(key, move || {
+                async move {
+                    let manifest = match manifest {
+                        Some(manifest) => manifest,
+                        None => repo.manifest(&Wanted::Digest(digest.clone())).await?,
+                    };
+                    let content = content(&repo, manifest).await?;
+                    if !matches!(&content, Content::Image(image) if convert::lacks_sizes(image)) {
+                        shelf.keep(&digest, &content);
+                    }
+                    Ok(content)
+                }
+                .boxed()
+            })
+            .await?;
+        self.with_sizes(content).await
+    }
+
+    /// Asks the registry for the sizes of layers that no document tells.
+    async fn with_sizes(&self, content: Content) -> Result<Content, Fault> {
+        let Content::Image(image) = &content else { return Ok(content) };
+        if !convert::lacks_sizes(image) {
+            return Ok(content);
+        }
+        let layers = convert::distinct_layers(image).into_iter();
+        let asked: Vec<_> = layers.map(|layer| self.layer_size(layer)).collect();
+        let sizes: Vec<(Digest, u64)> = stream::iter(asked).buffered(BLOB_SIZES).try_collect().await?;
+        let image = convert::with_sizes(image, &sizes).map_err(Fault::Unusable)?;
+        let content = Content::Image(Arc::new(image));
+        if let Ok(digest) = Digest::parse(match &content {
+            Content::Image(image) => &image.metadata.name,
+            Content::List(_) => "",
+        }) {
+            self.engine.keep(&digest, &content);
+        }
+        Ok(content)
+    }
+
+    async fn layer_size(&self, layer: Digest) -> Result<(Digest, u64), Fault> {
+        if let Some(size) = self.engine.size(&layer) {
+            return Ok((layer, size));
+        }
+        let size = self.repo.blob_size(&layer).await?;
+        self.engine.remember_size(layer.clone(), size);
+        Ok((layer, size))
+    }
+
+    /// The child that is wanted of a list.
+    async fn one_child(&self, list: &Manifest) -> Result<Arc<Image>, Fault> {
+        let children = list.children().unwrap_or_default();
+        let wish = self.job.platform;
+        let architecture =
+            if wish.architecture.is_empty() { convert::ARCHITECTURE } else { &wish.architecture };
+        let os = if wish.os.is_empty() { convert::OS } else { &wish.os };
+        let child = platform::choose(children, architecture, os)
+            .ok_or_else(|| Fault::Unusable("no manifests in manifest list".to_owned()))?;
+        match self.child_content(&child.digest).await? {
+            Content::Image(image) => Ok(image),
+            Content::List(list) => {
+                Err(Fault::Unusable(format!("unsupported image manifest type: {}", list.kind_name())))
+            }
+        }
+    }
+
+    /// A list with all its children, each taken as a single image.
+    async fn all_children(&self, list: &Manifest) -> About<Fetched> {
+        let listed = list.children().unwrap_or_default().iter();
+        let asked: Vec<_> = listed.map(|child| self.listed_child(child)).collect();
+        let children: Vec<(Digest, Arc<Image>)> =
+            stream::iter(asked).buffered(REQUEST_FETCHES).try_collect().await?;
+        Ok(Fetched { image: Arc::new(convert::list(list, self.job.now)), children })
+    }
+
+    async fn listed_child(&self, child: &Descriptor) -> About<(Digest, Arc<Image>)> {
+        let about = |fault| (fault, self.job.source.name.with_digest(child.digest.clone()));
+        let image = match self.child_content(&child.digest).await.map_err(about)? {
+            Content::Image(image) => image,
+            // A list in a list is one image as well: the one that a single import would take.
+            Content::List(list) => {
+                let plain = Work { job: Job { platform: &Preference::default(), ..self.job }, ..*self };
+                plain.one_child(&list).await.map_err(about)?
+            }
+        };
+        Ok((child.digest.clone(), image))
+    }
+
+    /// Content that a manifest of the same repository names.
+    async fn child_content(&self, digest: &Digest) -> Result<Content, Fault> {
+        match self.engine.content(digest) {
+            Some(content) => Ok(content),
+            None => self.by_digest(digest).await,
+        }
+    }
+}
+
+/// What is known before the manifest is asked for.
+enum Known {
+    /// The stored image is the answer.
+    Stored(Image),
+    /// Its content is kept.
+    Content(Content),
+    /// Nothing.
+    Not,
+}
+
+async fn content(repo: &Repo, manifest: Manifest) -> Result<Content, Fault> {
+    let config = match manifest.view() {
+        View::List(_) | View::Index(_) => return Ok(Content::List(Arc::new(manifest))),
+        View::Schema1(_) => None,
+        View::Schema2(image) | View::Oci(image) => Some(repo.config(&image.config.digest).await?),
+    };
+    let image = convert::single(&manifest, config.as_deref()).map_err(Fault::Unusable)?;
+    Ok(Content::Image(Arc::new(image)))
+}

@@ -1,0 +1,394 @@
+//! One import request from beginning to end.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt, stream};
+use machinery::field::{FieldError, FieldErrors};
+use machinery::image::{
+    GROUP, Image, ImageStream, ImageStreamImport, ImageStreamImportStatus, RepositoryImportSpec, well_known,
+};
+use machinery::meta::Status;
+use machinery::status::{ApiError, GroupResource};
+use machinery::time::Time;
+use oci::Reference;
+use oci::keyring::{Keyring, SecretFormat};
+
+use super::apply::{self, Applied};
+use super::fault::Fault;
+use super::fetch::{self, Job, NothingStored, Stored};
+use super::gate::Lane;
+use super::limits::REQUEST_FETCHES;
+use super::outcome::{self, FetchResult, Listing};
+use super::plan::{self, Entry, Mode, Plan, Preference, Repository, Source, Wanted};
+use super::repo::AskError;
+use super::seam::{Held, Surroundings};
+use super::{failure, validate};
+
+const IMPORTS: GroupResource<'static> = GroupResource::new(GROUP, "imagestreamimports");
+
+/// Performs an import request and answers it.
+///
+/// # Errors
+/// 422 for a request that is wrong, 404 and 409 when it names a version of a stream that is gone or was overtaken,
+/// whatever the write of the stream fails with. What goes wrong with single images is in their statuses.
+pub async fn run(
+    around: &dyn Surroundings,
+    namespace: &str,
+    mut request: ImageStreamImport,
+    lane: Lane,
+) -> Result<ImageStreamImport, ApiError> {
+    begin(around, namespace, &mut request)?;
+    validate::validate(&request)?;
+    check_registries(around, &request)?;
+    let held = subject(around, namespace, &request)?;
+    let round = Round { around, held: held.as_ref(), request: &request, lane, now: around.now() };
+    let first = round.go(&keyring(around, namespace)).await;
+    request.status = retry_without_secrets(round, first).await;
+    if !request.spec.import {
+        return Ok(request);
+    }
+    store(around, held.as_ref(), namespace, request).await
+}
+
+/// Gives the request the identity that its answer shows.
+fn begin(
+    around: &dyn Surroundings,
+    namespace: &str,
+    request: &mut ImageStreamImport,
+) -> Result<(), ApiError> {
+    let metadata = &mut request.metadata;
+    if metadata.namespace.is_empty() {
+        namespace.clone_into(&mut metadata.namespace);
+    } else if metadata.namespace != namespace {
+        return Err(ApiError::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    metadata.uid = around.uid();
+    metadata.creation_timestamp = around.now();
+    metadata.generation = 0;
+    request.status = ImageStreamImportStatus::default();
+    validate::set_defaults(request, around.settings().import_mode());
+    Ok(())
+}
+
+/// The stream that the request is about, at the version that the request is about.
+fn subject(
+    around: &dyn Surroundings,
+    namespace: &str,
+    request: &ImageStreamImport,
+) -> Result<Option<Held>, ApiError> {
+    let (name, sent) = (&request.metadata.name, &request.metadata.resource_version);
+    let held = around.stream(namespace, name)?;
+    match &held {
+        None if !sent.is_empty() => Err(ApiError::not_found(IMPORTS, name)),
+        Some(found) if !sent.is_empty() && found.stream.metadata.resource_version != *sent => {
+            let current = &found.stream.metadata.resource_version;
+            let why = format!("the image stream was updated from \"{sent}\" to \"{current}\"");
+            Err(ApiError::conflict(GroupResource::new(GROUP, "imagestream"), name, &why))
+        }
+        _ => Ok(held),
+    }
+}
+
+/// The project's credentials, or why they cannot be read: one bad secret spoils them all, so that nobody's import
+/// quietly goes on without.
+fn keyring(around: &dyn Surroundings, namespace: &str) -> Result<Keyring, String> {
+    let mut keyring = Keyring::new();
+    for secret in around.pull_secrets(namespace) {
+        let (Some(format), Some(data)) = (SecretFormat::of_secret_type(&secret.kind), &secret.data) else {
+            continue;
+        };
+        if !data.is_empty() {
+            keyring.add_secret(format, data).map_err(|error| error.to_string())?;
+        }
+    }
+    Ok(keyring)
+}
+
+/// One round of questions for a request.
+#[derive(Clone, Copy)]
+struct Round<'a> {
+    around: &'a dyn Surroundings,
+    held: Option<&'a Held>,
+    request: &'a ImageStreamImport,
+    lane: Lane,
+    now: Time,
+}
+
+/// A project's credentials, or why they cannot be read.
+type Secrets = Result<Keyring, String>;
+
+/// Fetches that are done, so that a repository's tags need not be fetched again.
+type Loaded = BTreeMap<String, FetchResult>;
+
+impl Round<'_> {
+    async fn go(&self, secrets: &Secrets) -> ImageStreamImportStatus {
+        let spec = &self.request.spec;
+        let plan = plan::plan(spec, self.held.map(|held| &held.stream));
+        let expected = self.expected(&plan);
+        let fetches = plan.fetches.iter().zip(expected).map(|(fetch, expected)| {
+            let source = &plan.sources[fetch.source];
+            let (wanted, mode, platform) = (&fetch.wanted, fetch.mode, &fetch.platform);
+            self.fetch(Job { source, wanted, mode, platform, expected, now: self.now }, secrets)
+        });
+        let results: Vec<FetchResult> = all(fetches.collect()).await;
+        let images = outcome::images(spec, &plan, &results);
+        let repository = match (&spec.repository, &plan.repository) {
+            (Some(repository), Some(Repository::Refused(status))) => {
+                let listing = Listing::Failed(status.clone());
+                Some(outcome::repository(repository, spec.import, listing))
+            }
+            (Some(repository), Some(Repository::Ask { source, mode })) => {
+                let loaded = loaded(&plan, &results, source, *mode);
+                let listing = self.list(repository, source, *mode, &loaded, secrets).await;
+                Some(outcome::repository(repository, spec.import, listing))
+            }
+            _ => None,
+        };
+        ImageStreamImportStatus { import: None, repository, images }
+    }
+
+    /// Where each fetch's target points now.
+    fn expected(&self, plan: &Plan) -> Vec<Option<&str>> {
+        let mut expected = vec![None; plan.fetches.len()];
+        for (spec, entry) in self.request.spec.images.iter().zip(&plan.images) {
+            if let (Entry::Fetch(at), Some(to)) = (entry, &spec.to) {
+                expected[*at] = expected[*at].or_else(|| self.target(&to.name));
+            }
+        }
+        expected
+    }
+
+    fn target(&self, tag: &str) -> Option<&str> {
+        self.held.and_then(|held| held.stream.status.head(tag)).map(|head| head.image.as_str())
+    }
+
+    async fn fetch(&self, job: Job<'_>, secrets: &Secrets) -> FetchResult {
+        let reference = job.source.reference(job.wanted);
+        let engine = self.around.engine();
+        let repo = match self.open(job.source, &reference.to_string(), secrets) {
+            Ok(repo) => repo,
+            Err(fault) => return Err(fault.of_manifest(&reference)),
+        };
+        let stored = StoredImages(self.around);
+        let stored: &dyn Stored = if self.wants_raw() { &NothingStored } else { &stored };
+        fetch::fetch(engine, &repo, job, stored).await
+    }
+
+    fn open(&self, source: &Source, image: &str, secrets: &Secrets) -> Result<super::repo::Repo, Fault> {
+        let keyring = secrets.as_ref().map_err(|why| Fault::Secrets(why.clone()))?;
+        let credentials = keyring.lookup(image);
+        let transport = self.around.transport();
+        let opened = self.around.engine().open(transport, source, credentials, self.lane);
+        opened.map_err(|error| AskError::from(error).into())
+    }
+
+    /// Raw documents are not stored, so stored images cannot answer a request that may show them.
+    fn wants_raw(&self) -> bool {
+        let spec = &self.request.spec;
+        !spec.import || spec.images.iter().any(|image| image.to.is_none())
+    }
+
+    /// Lists a repository and imports as many of its tags as one import takes.
+    async fn list(
+        &self,
+        spec: &RepositoryImportSpec,
+        source: &Source,
+        mode: Mode,
+        loaded: &Loaded,
+        secrets: &Secrets,
+    ) -> Listing {
+        let name = &spec.from.name;
+        let repo = match self.open(source, &source.name.repository(), secrets) {
+            Ok(repo) => repo,
+            Err(fault) => return Listing::Failed(fault.of_repository(name)),
+        };
+        let mut tags = match fetch::tags(self.around.engine(), &repo, name).await {
+            Ok(tags) => oci::tag::prioritize(tags),
+            Err(status) => return Listing::Failed(status),
+        };
+        let limit = self.around.settings().bulk_limit().unwrap_or(usize::MAX).min(tags.len());
+        let rest = tags.split_off(limit);
+        let fetches = tags.into_iter().map(|tag| async move {
+            if let Some(result) = loaded.get(&tag) {
+                return (tag, result.clone());
+            }
+            let (wanted, platform) = (Wanted::Tag(tag.clone()), &Preference::default());
+            let expected = self.target(&tag);
+            let job = Job { source, wanted: &wanted, mode, platform, expected, now: self.now };
+            let result = self.fetch(job, secrets).await;
+            (tag, result)
+        });
+        let mut images: Vec<(String, FetchResult)> = all(fetches.collect()).await;
+        let mut additional = Vec::new();
+        for tag in rest {
+            match loaded.get(&tag) {
+                Some(result) => images.push((tag, result.clone())),
+                None => additional.push(tag),
+            }
+        }
+        Listing::Tags { source: Box::new(source.clone()), images, additional }
+    }
+}
+
+/// Runs the fetches of a request, a bounded number at once; results come in the order of the fetches.
+async fn all<T>(fetches: Vec<impl Future<Output = T>>) -> Vec<T> {
+    stream::iter(fetches).buffered(REQUEST_FETCHES).collect().await
+}
+
+/// Tags of a repository that single entries have fetched in the same manner.
+fn loaded(plan: &Plan, results: &[FetchResult], source: &Source, mode: Mode) -> Loaded {
+    let mut loaded = Loaded::new();
+    for (fetch, result) in plan.fetches.iter().zip(results) {
+        let here = plan.sources[fetch.source].is_same_repository(source);
+        if let Wanted::Tag(tag) = &fetch.wanted
+            && here
+            && fetch.mode == mode
+            && fetch.platform.is_none()
+        {
+            loaded.insert(tag.clone(), result.clone());
+        }
+    }
+    loaded
+}
+
+/// A registry may refuse credentials that it does not know although anybody may read: then everything is asked again
+/// without. What is still refused keeps its first status, which tells of the credentials.
+async fn retry_without_secrets(round: Round<'_>, first: ImageStreamImportStatus) -> ImageStreamImportStatus {
+    if !first.images.iter().any(|image| failure::is_about_password(&image.status)) {
+        return first;
+    }
+    let mut second = round.go(&Ok(Keyring::new())).await;
+    for (now, before) in second.images.iter_mut().zip(first.images) {
+        if now.status.reason == "Unauthorized" {
+            now.status = before.status;
+        }
+    }
+    second
+}
+
+/// Stored images as a fetch would make them.
+struct StoredImages<'a>(&'a dyn Surroundings);
+
+impl Stored for StoredImages<'_> {
+    fn image(&self, digest: &str) -> Option<Image> {
+        let mut image = self.0.image(digest)?;
+        let complete = !image.docker_image_metadata.is_zero()
+            && !image.docker_image_manifest_media_type.is_empty()
+            && (!image.docker_image_layers.is_empty() || !image.docker_image_manifests.is_empty());
+        if !complete || image.metadata.name != digest {
+            return None;
+        }
+        let annotations = std::mem::take(&mut image.metadata.annotations);
+        image.metadata = machinery::meta::ObjectMeta { name: image.metadata.name, ..Default::default() };
+        image.metadata.annotations =
+            annotations.into_iter().filter(|(key, _)| key == well_known::LAYERS_ORDER).collect();
+        image.signatures.clear();
+        image.docker_image_signatures.clear();
+        image.docker_image_manifest.clear();
+        image.docker_image_config.clear();
+        Some(image)
+    }
+}
+
+/// Stores the results and completes the answer.
+async fn store(
+    around: &dyn Surroundings,
+    held: Option<&Held>,
+    namespace: &str,
+    mut request: ImageStreamImport,
+) -> Result<ImageStreamImport, ApiError> {
+    let now = around.now();
+    let base = apply::subject(held.map(|held| &held.stream), namespace, &request.metadata.name);
+    let applied = apply::apply(&base, held.is_some(), &request.spec, &request.status, now);
+    let Applied { stream, changed, images } = applied;
+    let missing = images.iter().any(|image| around.image(&image.metadata.name).is_none());
+    let stored = if changed || missing {
+        let wanted = stream.clone();
+        let written = match around.write(held, stream, images).await {
+            Ok(written) => written,
+            Err(error) => {
+                tell_refusal(around, held, &base, &wanted, &error, now).await;
+                return Err(error);
+            }
+        };
+        show_images(around, &mut request, &written.images);
+        written.stream
+    } else {
+        show_images(around, &mut request, &[]);
+        base
+    };
+    let mut stored = stored;
+    around.decorate(&mut stored);
+    request.status.import = Some(stored);
+    Ok(request)
+}
+
+/// A limit that forbids an import is told in the tags that it would have made, because controllers do not tell users
+/// what they are answered.
+async fn tell_refusal(
+    around: &dyn Surroundings,
+    held: Option<&Held>,
+    base: &ImageStream,
+    wanted: &ImageStream,
+    error: &ApiError,
+    now: Time,
+) {
+    let over_limit = matches!(error.reason(), "Forbidden" | "Invalid")
+        && error.0.message.contains("exceeds the maximum limit");
+    if !over_limit || held.is_none() {
+        return;
+    }
+    let status: &Status = &error.0;
+    let Some(told) = apply::refused(base, wanted, status, now) else { return };
+    if let Err(error) = around.write(held, told, Vec::new()).await {
+        tracing::info!(%error, stream = base.metadata.name, "a refused import could not be noted in its stream");
+    }
+}
+
+/// Shows images that were made as they were stored, others with a made-up identity, as the reference does.
+fn show_images(around: &dyn Surroundings, request: &mut ImageStreamImport, written: &[(Image, bool)]) {
+    let made: BTreeMap<&str, &Image> = written
+        .iter()
+        .filter(|(_, new)| *new)
+        .map(|(image, _)| (image.metadata.name.as_str(), image))
+        .collect();
+    let now = around.now();
+    let show = |image: &mut Image| match made.get(image.metadata.name.as_str()) {
+        Some(stored) => image.metadata = stored.metadata.clone(),
+        None => {
+            image.metadata.uid = around.uid();
+            image.metadata.creation_timestamp = now;
+        }
+    };
+    let targets: Vec<bool> = request.spec.images.iter().map(|image| image.to.is_some()).collect();
+    let single = request.status.images.iter_mut().zip(targets).filter(|(_, stored)| *stored);
+    let listed = request.status.repository.iter_mut().flat_map(|repository| repository.images.iter_mut());
+    for entry in single.map(|(entry, _)| entry).chain(listed) {
+        entry.image.iter_mut().chain(entry.manifests.iter_mut()).for_each(show);
+    }
+}
+
+/// Refuses registries that are not on the list, unless the actor may make images anyway.
+fn check_registries(around: &dyn Surroundings, request: &ImageStreamImport) -> Result<(), ApiError> {
+    let spec = &request.spec;
+    let repository =
+        spec.repository.iter().map(|spec| ("spec.repository".to_owned(), &spec.from, &spec.import_policy));
+    let images = spec.images.iter().enumerate();
+    let images = images.map(|(at, spec)| (format!("spec.images[{at}]"), &spec.from, &spec.import_policy));
+    let mut errors = FieldErrors::new();
+    for (path, from, policy) in repository.chain(images) {
+        // What cannot be read is taken for a name on Docker Hub.
+        let reference = Reference::parse(&from.name).unwrap_or_default();
+        if let Err(why) = around.admit(&reference) {
+            let (host, port) = reference.registry_host_port(policy.insecure);
+            let detail = format!("importing images from registry \"{host}:{port}\" is forbidden: {why}");
+            errors.push(FieldError::forbidden(format!("{path}.from.name"), detail));
+        }
+    }
+    if errors.is_empty() || around.is_unrestricted() {
+        return Ok(());
+    }
+    Err(validate::invalid(&request.metadata.name, &errors))
+}

@@ -1,0 +1,26 @@
+//! Bounds of the import engine.
+
+use std::time::Duration;
+
+/// Requests to one host at once.
+pub const HOST_REQUESTS: usize = 16;
+/// Fetches of one import request that run at once.
+pub const REQUEST_FETCHES: usize = 16;
+/// Time one fetch may take, waiting included: less than a request may, so that the others' results still count.
+pub const FETCH_TIME: Duration = Duration::from_secs(25);
+/// Longest pause that is made because a registry asks for one; a fetch that would have to wait longer fails at once.
+pub const PAUSE_MOST: Duration = Duration::from_secs(15 * 60);
+/// Transport failures in a row after which a host is asked by one background import at a time.
+pub const SUSPECT_AFTER: u32 = 3;
+/// Hosts that are remembered; idle ones are let go first.
+pub const HOSTS: usize = 1024;
+/// Bytes of manifests and images that are kept because they cannot change.
+pub const CONTENT_BYTES: usize = 64 << 20;
+/// Connections to repositories (with what was learnt about them) that are kept.
+pub const REPOSITORIES: usize = 1024;
+/// How long what was learnt about a repository's registry is believed.
+pub const REPOSITORY_AGE: Duration = Duration::from_secs(60);
+/// Rounds of an import that only met a registry's blob sizes: blobs asked for at once.
+pub const BLOB_SIZES: usize = 8;
+/// Layer sizes that are remembered.
+pub const LAYER_SIZES: usize = 2048;

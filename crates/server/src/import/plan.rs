@@ -1,0 +1,343 @@
+//! What an import request means in terms of other people's registries, worked out without asking any of them.
+//!
+//! Entries that name the same repository share one source, whose spelling and transport are those of the first of them;
+//! entries that want the same manifest in the same manner share one fetch. What cannot even be asked for becomes a
+//! refused entry, because a request answers each of its entries on its own.
+
+use std::collections::BTreeMap;
+
+use machinery::image::{
+    ImageImportSpec, ImageStream, ImageStreamImportSpec, RepositoryImportSpec, well_known,
+};
+use machinery::meta::Status;
+use machinery::status::ApiError;
+use oci::reference::DEFAULT_TAG;
+use oci::{Digest, Named, Reference};
+
+/// The fetches of one request.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// Repositories to ask, each once.
+    pub sources: Vec<Source>,
+    /// Manifests to get, each once.
+    pub fetches: Vec<Fetch>,
+    /// One for every entry of `spec.images`, in their order.
+    pub images: Vec<Entry>,
+    /// For `spec.repository`.
+    pub repository: Option<Repository>,
+}
+
+/// A repository of another registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Normalised, without tag and digest.
+    pub name: Named,
+    /// As the first entry wrote it, without tag and digest.
+    pub spelling: Reference,
+    /// Plain HTTP and unverified TLS are fine.
+    pub insecure: bool,
+}
+
+/// One manifest to get.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Fetch {
+    /// Index of its source.
+    pub source: usize,
+    /// Which manifest.
+    pub wanted: Wanted,
+    /// What to do with lists.
+    pub mode: Mode,
+    /// Which child of a list is preferred.
+    pub platform: Preference,
+}
+
+/// How a manifest is named in its repository.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Wanted {
+    /// By a tag, which may move.
+    Tag(String),
+    /// By its digest.
+    Digest(Digest),
+}
+
+/// What an import does with a list of manifests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Takes one child.
+    Legacy,
+    /// Takes the list and all its children.
+    PreserveOriginal,
+}
+
+/// A platform wanted from lists; empty parts are the server's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Preference {
+    /// `arm64`…
+    pub architecture: String,
+    /// `linux`…
+    pub os: String,
+}
+
+/// What becomes of one entry of `spec.images`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Entry {
+    /// Nothing: another kind of reference.
+    Nothing,
+    /// It failed before anybody was asked; `tag` is what it would have asked for.
+    Refused {
+        /// The tag of the source.
+        tag: String,
+        /// Why.
+        status: Box<Status>,
+    },
+    /// It is answered by this fetch.
+    Fetch(usize),
+}
+
+/// A whole repository to import.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Repository {
+    /// It cannot be asked.
+    Refused(Box<Status>),
+    /// Its tags are to be listed and imported.
+    Ask {
+        /// The repository.
+        source: Box<Source>,
+        /// What to do with lists.
+        mode: Mode,
+    },
+}
+
+impl Mode {
+    /// Reads `importPolicy.importMode`; what is not known is `Legacy`.
+    pub fn parse(text: &str) -> Mode {
+        if text == well_known::PRESERVE_ORIGINAL { Mode::PreserveOriginal } else { Mode::Legacy }
+    }
+}
+
+impl Source {
+    /// The normalised reference of a manifest in here, as error texts show it.
+    pub fn reference(&self, wanted: &Wanted) -> Named {
+        match wanted {
+            Wanted::Tag(tag) => self.name.with_tag(tag),
+            Wanted::Digest(digest) => self.name.with_digest(digest.clone()),
+        }
+    }
+
+    /// Two sources with equal keys are the same repository.
+    fn key(&self) -> (&str, &str) {
+        (self.name.host(), self.name.path())
+    }
+
+    /// Whether both name the same repository, however it is spelled.
+    pub fn is_same_repository(&self, other: &Source) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Preference {
+    /// True when nothing is preferred.
+    pub fn is_none(&self) -> bool {
+        self.architecture.is_empty() && self.os.is_empty()
+    }
+
+    fn of(stream: Option<&ImageStream>, tag: &str) -> Preference {
+        let Some(tag) = stream.and_then(|stream| stream.spec.tag(tag)) else {
+            return Preference::default();
+        };
+        let wish = |name: &str| tag.annotations.get(name).cloned().unwrap_or_default();
+        Preference { architecture: wish(well_known::PREFER_ARCH), os: wish(well_known::PREFER_OS) }
+    }
+}
+
+/// Works out the fetches of a request; `stream` is the one imported into, if it exists (its tags may prefer a platform).
+pub fn plan(spec: &ImageStreamImportSpec, stream: Option<&ImageStream>) -> Plan {
+    let mut plan = Plan::default();
+    let mut sources = BTreeMap::new();
+    let mut fetches = std::collections::HashMap::new();
+    for image in &spec.images {
+        let entry = plan.entry(image, stream, &mut sources, &mut fetches);
+        plan.images.push(entry);
+    }
+    plan.repository = spec.repository.as_ref().map(repository);
+    plan
+}
+
+impl Plan {
+    fn entry(
+        &mut self,
+        image: &ImageImportSpec,
+        stream: Option<&ImageStream>,
+        sources: &mut BTreeMap<(String, String), usize>,
+        fetches: &mut std::collections::HashMap<Fetch, usize>,
+    ) -> Entry {
+        if image.from.kind != well_known::DOCKER_IMAGE {
+            return Entry::Nothing;
+        }
+        let (reference, source) = match locate(&image.from.name, image.import_policy.insecure) {
+            Ok(located) => located,
+            Err(refused) => return refused,
+        };
+        let wanted = match wanted(&reference) {
+            Ok(wanted) => wanted,
+            Err(refused) => return refused,
+        };
+        let platform = match (&image.to, &wanted) {
+            (Some(to), _) => Preference::of(stream, &to.name),
+            (None, Wanted::Tag(tag)) => Preference::of(stream, tag),
+            (None, Wanted::Digest(_)) => Preference::default(),
+        };
+        let (host, path) = source.key();
+        let source = *sources.entry((host.to_owned(), path.to_owned())).or_insert_with(|| {
+            self.sources.push(source);
+            self.sources.len() - 1
+        });
+        let mode = Mode::parse(&image.import_policy.import_mode);
+        // A digest means the same manifest whatever the tag prefers, but not the same child of it.
+        let fetch = Fetch { source, wanted, mode, platform };
+        let at = *fetches.entry(fetch.clone()).or_insert_with(|| {
+            self.fetches.push(fetch);
+            self.fetches.len() - 1
+        });
+        Entry::Fetch(at)
+    }
+}
+
+fn repository(spec: &RepositoryImportSpec) -> Repository {
+    match locate(&spec.from.name, spec.import_policy.insecure) {
+        Ok((_, source)) => {
+            Repository::Ask { source: Box::new(source), mode: Mode::parse(&spec.import_policy.import_mode) }
+        }
+        Err(Entry::Refused { status, .. }) => Repository::Refused(status),
+        Err(_) => Repository::Refused(internal("the repository cannot be named")),
+    }
+}
+
+fn locate(name: &str, insecure: bool) -> Result<(Reference, Source), Entry> {
+    let reference = match Reference::parse(name) {
+        Ok(reference) => reference,
+        // Let through by validation, for old clients; no registry can be asked for it.
+        Err(_) if name == "*" => Reference { name: name.to_owned(), ..Reference::default() },
+        Err(error) => {
+            let message = format!(
+                " \"\" is invalid: from.name: Invalid value: {}: invalid name: {error}",
+                machinery::field::quote(name)
+            );
+            let status = ApiError::new(422, "Invalid", message).0;
+            return Err(Entry::Refused { tag: String::new(), status });
+        }
+    };
+    let repository = reference.clone().as_repository();
+    match Named::try_from(&repository) {
+        Ok(name) => {
+            let source = Source { name, spelling: repository, insecure };
+            Ok((reference, source))
+        }
+        Err(error) => {
+            let tag = if reference.tag.is_empty() { DEFAULT_TAG } else { &reference.tag }.to_owned();
+            let text = Reference { tag: tag.clone(), ..reference }.exact();
+            let status = internal(&format!("unable to parse docker reference {text}: {error}"));
+            Err(Entry::Refused { tag, status })
+        }
+    }
+}
+
+fn wanted(reference: &Reference) -> Result<Wanted, Entry> {
+    if reference.id.is_empty() {
+        let tag = if reference.tag.is_empty() { DEFAULT_TAG } else { &reference.tag };
+        return Ok(Wanted::Tag(tag.to_owned()));
+    }
+    Digest::parse(&reference.id)
+        .map(Wanted::Digest)
+        .map_err(|error| Entry::Refused { tag: String::new(), status: internal(&error.to_string()) })
+}
+
+fn internal(message: &str) -> Box<Status> {
+    ApiError::internal(message).0
+}
+
+#[cfg(test)]
+mod tests {
+    use machinery::image::{TagImportPolicy, TagReference};
+    use machinery::meta::{LocalObjectReference, ObjectReference};
+
+    use super::*;
+
+    fn image(name: &str, to: Option<&str>, mode: &str) -> ImageImportSpec {
+        ImageImportSpec {
+            from: ObjectReference { kind: "DockerImage".into(), name: name.into(), ..Default::default() },
+            to: to.map(|name| LocalObjectReference { name: name.into() }),
+            import_policy: TagImportPolicy { import_mode: mode.into(), ..Default::default() },
+            ..Default::default()
+        }
+    }
+
+    fn of(images: Vec<ImageImportSpec>) -> Plan {
+        plan(&ImageStreamImportSpec { images, ..Default::default() }, None)
+    }
+
+    fn fetched(plan: &Plan) -> Vec<String> {
+        plan.fetches
+            .iter()
+            .map(|fetch| plan.sources[fetch.source].reference(&fetch.wanted).to_string())
+            .collect()
+    }
+
+    #[test]
+    fn entries_of_one_repository_share_its_first_spelling_and_transport() {
+        let mut first = image("nginx", Some("a"), "Legacy");
+        first.import_policy.insecure = true;
+        let plan = of(vec![first, image("docker.io/library/nginx:1.25", Some("b"), "Legacy")]);
+        assert_eq!(plan.sources.len(), 1);
+        assert_eq!(plan.sources[0].spelling.exact(), "nginx");
+        assert!(plan.sources[0].insecure);
+        assert_eq!(fetched(&plan), ["docker.io/library/nginx:latest", "docker.io/library/nginx:1.25"]);
+    }
+
+    #[test]
+    fn the_same_manifest_in_the_same_manner_is_fetched_once() {
+        let plan = of(vec![
+            image("a.example/x:1", Some("a"), "Legacy"),
+            image("a.example/x:1", Some("b"), "Legacy"),
+            image("a.example/x:1", Some("c"), "PreserveOriginal"),
+            image("b.example/x:1", Some("d"), "Legacy"),
+        ]);
+        assert_eq!(plan.fetches.len(), 3);
+        assert_eq!(plan.images, [Entry::Fetch(0), Entry::Fetch(0), Entry::Fetch(1), Entry::Fetch(2)]);
+    }
+
+    #[test]
+    fn a_tag_beside_a_digest_is_ignored() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let plan = of(vec![image(&format!("a.example/x:1@{digest}"), None, "")]);
+        assert_eq!(fetched(&plan), [format!("a.example/x@{digest}")]);
+    }
+
+    #[test]
+    fn the_target_tags_annotations_choose_the_platform() {
+        let mut stream = ImageStream::default();
+        for (name, arch) in [("t", "arm64"), ("1", "s390x")] {
+            let annotations = [(well_known::PREFER_ARCH.to_owned(), arch.to_owned())].into();
+            stream.spec.set_tag(TagReference { name: name.into(), annotations, ..Default::default() });
+        }
+        let images = vec![
+            image("a.example/x:1", Some("t"), ""),
+            image("a.example/x:1", None, ""),
+            image("a.example/x:1", Some("other"), ""),
+        ];
+        let plan = plan(&ImageStreamImportSpec { images, ..Default::default() }, Some(&stream));
+        let wishes: Vec<_> = plan.fetches.iter().map(|fetch| fetch.platform.architecture.as_str()).collect();
+        assert_eq!(wishes, ["arm64", "s390x", ""]);
+    }
+
+    #[test]
+    fn the_name_that_means_everything_is_refused_in_its_entry() {
+        let plan = of(vec![image("*", None, "")]);
+        let Entry::Refused { tag, status } = &plan.images[0] else { panic!("{:?}", plan.images) };
+        assert_eq!(tag, "latest");
+        assert_eq!(
+            status.message,
+            "Internal error occurred: unable to parse docker reference *:latest: invalid reference format"
+        );
+    }
+}

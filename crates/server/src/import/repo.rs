@@ -1,0 +1,151 @@
+//! One repository as the engine sees it: the client of the `oci` crate behind its host's gate.
+//!
+//! Every question passes the gate and every answer teaches it. The client's own rate limit is not used: the gate is
+//! what keeps us polite, across all requests, and it lets a fast registry be fast.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use oci::client::{RegistryError, RepositoryClient, RepositorySettings, Selector, Transport};
+use oci::keyring::Credentials;
+use oci::{Digest, Manifest, limits};
+use tokio::time::Instant;
+
+use super::gate::{Closed, Gate, Gates, Lane};
+use super::plan::{Source, Wanted};
+
+/// A repository that can be asked.
+#[derive(Clone, Debug)]
+pub struct Repo {
+    client: Arc<RepositoryClient>,
+    gate: Arc<Gate>,
+    gates: Arc<Gates>,
+    /// Who shares what was learnt about it.
+    pub key: RepoKey,
+    /// On whose behalf.
+    pub lane: Lane,
+}
+
+/// What distinguishes one client from another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RepoKey {
+    host: String,
+    path: String,
+    insecure: bool,
+    credentials: Option<Credentials>,
+}
+
+/// A client that is kept for a while.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    client: Arc<RepositoryClient>,
+    since: Instant,
+}
+
+/// Why an answer could not be had.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum AskError {
+    /// The registry's answer, or the way to it.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The registry wants to be left alone for longer than we wait.
+    #[error("toomanyrequests: the registry asked to be left alone, for {} more seconds", .0.as_secs())]
+    Closed(Duration),
+}
+
+impl From<Closed> for AskError {
+    fn from(closed: Closed) -> AskError {
+        AskError::Closed(closed.remaining)
+    }
+}
+
+impl RepoKey {
+    /// The key of a source asked with these credentials.
+    pub fn new(source: &Source, credentials: Option<&Credentials>) -> RepoKey {
+        RepoKey {
+            host: source.name.host().to_owned(),
+            path: source.name.path().to_owned(),
+            insecure: source.insecure,
+            credentials: credentials.cloned(),
+        }
+    }
+}
+
+impl Kept {
+    /// Makes a client for a repository.
+    ///
+    /// # Errors
+    /// When host or path cannot be part of a URL.
+    pub fn new(transport: Arc<dyn Transport>, key: &RepoKey) -> Result<Kept, RegistryError> {
+        let settings = RepositorySettings {
+            host: key.host.clone(),
+            path: key.path.clone(),
+            credentials: key.credentials.clone(),
+            insecure: key.insecure,
+            bucket: None,
+        };
+        let client = Arc::new(RepositoryClient::new(transport, settings)?);
+        Ok(Kept { client, since: Instant::now() })
+    }
+
+    /// True while what it learnt may be believed.
+    pub fn is_fresh(&self, age: Duration) -> bool {
+        self.since.elapsed() < age
+    }
+
+    /// The repository, for one request.
+    pub fn open(&self, gates: &Arc<Gates>, key: RepoKey, lane: Lane) -> Repo {
+        let gate = gates.of(&key.host);
+        Repo { client: Arc::clone(&self.client), gate, gates: Arc::clone(gates), key, lane }
+    }
+}
+
+impl Repo {
+    /// The digest that a tag or digest has at the registry; `None` when HEAD does not tell.
+    pub async fn head(&self, wanted: &Wanted) -> Result<Option<Digest>, AskError> {
+        let selector = selector(wanted);
+        let head = self.ask(async { self.client.head_manifest(&selector).await }).await?;
+        Ok(head.and_then(|head| head.digest))
+    }
+
+    /// A manifest; by digest it is checked.
+    pub async fn manifest(&self, wanted: &Wanted) -> Result<Manifest, AskError> {
+        let selector = selector(wanted);
+        Ok(self.ask(async { self.client.get_manifest(&selector).await }).await?.manifest)
+    }
+
+    /// A configuration, checked.
+    pub async fn config(&self, digest: &Digest) -> Result<Bytes, AskError> {
+        self.ask(async { self.client.get_blob(digest, limits::CONFIG_BYTES).await }).await
+    }
+
+    /// A blob's length, 0 when the registry does not say.
+    pub async fn blob_size(&self, digest: &Digest) -> Result<u64, AskError> {
+        Ok(self.ask(async { self.client.head_blob(digest).await }).await?.unwrap_or_default())
+    }
+
+    /// All tags.
+    pub async fn tags(&self) -> Result<Vec<String>, AskError> {
+        self.ask(async { self.client.list_tags().await }).await
+    }
+
+    /// Tells the gate that the registry did not answer in time.
+    pub fn gave_up(&self) {
+        self.gate.failed();
+    }
+
+    async fn ask<T>(&self, question: impl Future<Output = Result<T, RegistryError>>) -> Result<T, AskError> {
+        let _pass = self.gates.pass(&self.gate, self.lane, super::limits::FETCH_TIME).await?;
+        let answer = question.await;
+        self.gate.learn(&answer);
+        Ok(answer?)
+    }
+}
+
+fn selector(wanted: &Wanted) -> Selector {
+    match wanted {
+        Wanted::Tag(tag) => Selector::Tag(tag.clone()),
+        Wanted::Digest(digest) => Selector::Digest(digest.clone()),
+    }
+}

@@ -1,0 +1,174 @@
+//! A request, from its first byte to its answer, step by step.
+//!
+//! Every request takes the same way: read what it is about, find a place among those in flight, find out who asks, let
+//! them act as somebody else if they may, ask whether they may do this, route, answer, count. There are no layers beside
+//! this one; a step that a request must not skip is a line of [`Pipeline::run`].
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use machinery::request::{RequestInfo, Verb};
+use machinery::status::ApiError;
+use tokio::time::Instant;
+use tracing::{debug, error};
+
+use crate::auth::{self, Actor};
+use crate::body::Body;
+use crate::context::{Ctx, Place};
+use crate::listen::{Answer, Handler, Peer};
+use crate::metrics::Counted;
+use crate::resource;
+use crate::rest::{self, Call};
+use crate::{limits, respond, routes};
+
+/// Answers requests to the API.
+#[derive(Debug)]
+pub struct Pipeline {
+    ctx: Ctx,
+}
+
+impl Pipeline {
+    /// A pipeline over a context.
+    pub fn new(ctx: Ctx) -> Pipeline {
+        Pipeline { ctx }
+    }
+}
+
+impl Handler for Pipeline {
+    fn handle(self: Arc<Self>, peer: Arc<Peer>, request: Request<Incoming>) -> Answer {
+        // Boxed once here, so that the size of one handler's future is not everybody's.
+        Box::pin(async move { self.answer(&peer, request).await })
+    }
+}
+
+/// What is known of a request when it has been answered, for its counters and the log.
+#[derive(Default)]
+struct Seen {
+    counted: Counted,
+    user: String,
+}
+
+impl Pipeline {
+    async fn answer(&self, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
+        let start = Instant::now();
+        let mut seen = Seen::default();
+        let request_id = request_id(&self.ctx, &request);
+        let pretty = respond::Pretty::of(request.uri().query().unwrap_or_default(), request.headers());
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let result = self.run(peer, request, &request_id, &mut seen).await;
+        let mut response = result.unwrap_or_else(|error| {
+            if error.code() >= 500 {
+                error!(%method, path, request_id, user = seen.user, %error, "request failed");
+            }
+            respond::error(&error, pretty)
+        });
+        let seconds = start.elapsed().as_secs_f64();
+        let code = response.status().as_u16();
+        self.ctx.metrics.request(&seen.counted, code, seconds);
+        debug!(%method, path, code, seconds, user = seen.user, request_id, "request");
+        let headers = response.headers_mut();
+        if let Ok(id) = HeaderValue::from_str(&request_id) {
+            headers.insert("audit-id", id);
+        }
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        response
+    }
+
+    async fn run(
+        &self,
+        peer: &Peer,
+        request: Request<Incoming>,
+        request_id: &str,
+        seen: &mut Seen,
+    ) -> Result<Response<Body>, ApiError> {
+        let (parts, incoming) = request.into_parts();
+        let query = parts.uri.query().unwrap_or_default();
+        let info = RequestInfo::parse(parts.method.as_str(), parts.uri.path(), query)
+            .map_err(|bad| ApiError::bad_request(bad.to_string()))?;
+        seen.counted = counted(&info);
+        let place = self.ctx.in_flight.enter(info.verb)?;
+        let actor = self.ctx.authenticator.authenticate(peer, &parts.headers)?;
+        let mut actor = auth::impersonate(actor, &parts.headers)?;
+        request_id.clone_into(&mut actor.request_id);
+        seen.user.clone_from(&actor.user);
+        auth::authorize(&actor, &info)?;
+        if !info.is_resource {
+            let answered = routes::answer(&self.ctx, &info, &parts.headers)?;
+            return Ok(answered.unwrap_or_else(routes::not_found));
+        }
+        let resource = resource::find(&info.group, &info.version, &info.resource, &info.subresource)
+            .filter(|resource| !info.has_more && (resource.namespaced || !in_namespace(&info)))
+            .ok_or_else(ApiError::no_such_path)?;
+        let info = info.into_owned();
+        let accepted = rest::form(resource, &info, &parts.headers)?;
+        let body = if info.verb.is_read_only() { Bytes::new() } else { read_body(incoming).await? };
+        let call = Call {
+            ctx: Arc::clone(&self.ctx),
+            resource,
+            actor: Arc::new(actor),
+            query: query.to_owned(),
+            headers: parts.headers,
+            body,
+            accepted,
+            warnings: Arc::default(),
+            info,
+        };
+        self.dispatch(call, place).await
+    }
+
+    async fn dispatch(&self, call: Call, place: Place) -> Result<Response<Body>, ApiError> {
+        let shape = respond::Shape::of(&call)?;
+        if call.info.verb == Verb::Watch {
+            return rest::watch(call, place).map(|reply| respond::reply(reply, &shape));
+        }
+        let reply = rest::dispatch(&call).await?;
+        drop(place);
+        Ok(respond::reply(reply, &shape))
+    }
+}
+
+/// True when the path puts the object into a namespace (a namespace itself is not in one).
+fn in_namespace(info: &RequestInfo<'_>) -> bool {
+    !info.namespace.is_empty() && info.resource != "namespaces"
+}
+
+fn counted(info: &RequestInfo<'_>) -> Counted {
+    let verb = info.verb.as_str();
+    match resource::find(&info.group, &info.version, &info.resource, &info.subresource) {
+        Some(resource) => {
+            let (plural, subresource) = resource.plural.split_once('/').unwrap_or((resource.plural, ""));
+            Counted { verb, group: resource.group, resource: plural, subresource }
+        }
+        None => Counted { verb, ..Counted::default() },
+    }
+}
+
+/// The caller's own id when it looks like one, else a new one.
+fn request_id(ctx: &Ctx, request: &Request<Incoming>) -> String {
+    let given = request.headers().get("audit-id").and_then(|value| value.to_str().ok());
+    match given {
+        Some(id) if !id.is_empty() && id.len() <= 64 && id.bytes().all(|b| b.is_ascii_graphic()) => {
+            id.to_owned()
+        }
+        _ => ctx.random.uid(),
+    }
+}
+
+async fn read_body(incoming: Incoming) -> Result<Bytes, ApiError> {
+    let collected =
+        tokio::time::timeout(limits::BODY_TIME, Limited::new(incoming, limits::BODY).collect()).await;
+    match collected {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(ApiError::too_large(format!("Request entity too large: limit is {}", limits::BODY)))
+        }
+        Ok(Err(error)) => Err(ApiError::bad_request(format!("the body could not be read: {error}"))),
+        Err(_) => Err(ApiError::bad_request("the body did not arrive in time")),
+    }
+}
+
+/// An actor as handlers share it.
+pub type SharedActor = Arc<Actor>;

@@ -1,0 +1,251 @@
+//! The table of everything the server serves: one entry a resource.
+//!
+//! The entries feed discovery, routing, tables, authorization and storage; nothing else lists resources.
+
+use crate::plain::{self, PlainRules};
+
+/// A resource or subresource.
+#[derive(Debug)]
+pub struct Resource {
+    /// API group, empty for the core group.
+    pub group: &'static str,
+    /// API version.
+    pub version: &'static str,
+    /// Plural name, with the subresource behind a slash.
+    pub plural: &'static str,
+    /// Singular name; empty for subresources.
+    pub singular: &'static str,
+    /// Kind of its objects.
+    pub kind: &'static str,
+    /// Names for the hurried.
+    pub short: &'static [&'static str],
+    /// Groups of kinds that commands can name at once.
+    pub categories: &'static [&'static str],
+    /// Whether objects live in a namespace.
+    pub namespaced: bool,
+    /// Verbs, sorted.
+    pub verbs: &'static [&'static str],
+    /// Where the objects come from.
+    pub source: Source,
+}
+
+/// Where the objects of a resource come from.
+#[derive(Clone, Copy, Debug)]
+pub enum Source {
+    /// Stored images.
+    Image,
+    /// Stored streams.
+    Stream,
+    /// Stored objects of a plain kind.
+    Plain(&'static PlainRules),
+    /// Computed from stored ones.
+    View(View),
+}
+
+/// Resources that are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is named as its resource")]
+pub enum View {
+    StreamStatus,
+    StreamLayers,
+    StreamSecrets,
+    StreamTag,
+    ImageTag,
+    StreamImage,
+    Mapping,
+    Import,
+    Signature,
+    Project,
+    ProjectRequest,
+    Ledger,
+}
+
+const STORED: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+const TAGS: &[&str] = &["create", "delete", "get", "list", "patch", "update"];
+const IMAGE: (&str, &str) = (machinery::image::GROUP, machinery::image::VERSION);
+const CORE: (&str, &str) = ("", "v1");
+const PROJECT: (&str, &str) = ("project.openshift.io", "v1");
+const WEIR: (&str, &str) = ("weir.dev", "v1alpha1");
+
+const fn entry(
+    (group, version): (&'static str, &'static str),
+    plural: &'static str,
+    singular: &'static str,
+    kind: &'static str,
+    verbs: &'static [&'static str],
+    source: Source,
+) -> Resource {
+    Resource {
+        group,
+        version,
+        plural,
+        singular,
+        kind,
+        short: &[],
+        categories: &[],
+        namespaced: true,
+        verbs,
+        source,
+    }
+}
+
+impl Resource {
+    const fn short(mut self, short: &'static [&'static str]) -> Resource {
+        self.short = short;
+        self
+    }
+
+    const fn categories(mut self, categories: &'static [&'static str]) -> Resource {
+        self.categories = categories;
+        self
+    }
+
+    const fn cluster(mut self) -> Resource {
+        self.namespaced = false;
+        self
+    }
+
+    /// Group and version as they stand in objects.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+
+    /// Whether objects of the resource are stored as such.
+    pub fn is_stored(&self) -> bool {
+        !matches!(self.source, Source::View(_))
+    }
+
+    /// The prefix of the keys of all its objects.
+    pub fn prefix(&self) -> String {
+        let group = if self.group.is_empty() { "core" } else { self.group };
+        format!("/{group}/{}/", self.plural)
+    }
+
+    /// The prefix of the keys in one namespace; all when `namespace` is empty.
+    pub fn prefix_in(&self, namespace: &str) -> String {
+        if namespace.is_empty() { self.prefix() } else { format!("{}{namespace}/", self.prefix()) }
+    }
+
+    /// The key of one object.
+    pub fn key(&self, namespace: &str, name: &str) -> String {
+        if self.namespaced {
+            format!("{}{namespace}/{name}", self.prefix())
+        } else {
+            format!("{}{name}", self.prefix())
+        }
+    }
+}
+
+/// Everything the server serves, by group and then by name.
+pub static RESOURCES: &[Resource] = &[
+    entry(CORE, "namespaces", "namespace", "Namespace", STORED, Source::Plain(&plain::NAMESPACE))
+        .cluster()
+        .short(&["ns"]),
+    entry(CORE, "secrets", "secret", "Secret", STORED, Source::Plain(&plain::SECRET)),
+    entry(IMAGE, "images", "image", "Image", STORED, Source::Image).cluster(),
+    entry(
+        IMAGE,
+        "imagesignatures",
+        "imagesignature",
+        "ImageSignature",
+        &["create", "delete"],
+        Source::View(View::Signature),
+    )
+    .cluster(),
+    entry(
+        IMAGE,
+        "imagestreamimages",
+        "imagestreamimage",
+        "ImageStreamImage",
+        &["get"],
+        Source::View(View::StreamImage),
+    )
+    .short(&["isimage"]),
+    entry(
+        IMAGE,
+        "imagestreamimports",
+        "imagestreamimport",
+        "ImageStreamImport",
+        &["create"],
+        Source::View(View::Import),
+    ),
+    entry(
+        IMAGE,
+        "imagestreammappings",
+        "imagestreammapping",
+        "ImageStreamMapping",
+        &["create"],
+        Source::View(View::Mapping),
+    ),
+    entry(IMAGE, "imagestreams", "imagestream", "ImageStream", STORED, Source::Stream)
+        .short(&["is"])
+        .categories(&["all"]),
+    entry(IMAGE, "imagestreams/layers", "", "ImageStreamLayers", &["get"], Source::View(View::StreamLayers)),
+    entry(IMAGE, "imagestreams/secrets", "", "SecretList", &["get"], Source::View(View::StreamSecrets)),
+    entry(
+        IMAGE,
+        "imagestreams/status",
+        "",
+        "ImageStream",
+        &["get", "patch", "update"],
+        Source::View(View::StreamStatus),
+    ),
+    entry(IMAGE, "imagestreamtags", "imagestreamtag", "ImageStreamTag", TAGS, Source::View(View::StreamTag))
+        .short(&["istag"]),
+    entry(IMAGE, "imagetags", "imagetag", "ImageTag", TAGS, Source::View(View::ImageTag)).short(&["itag"]),
+    entry(
+        PROJECT,
+        "projectrequests",
+        "projectrequest",
+        "ProjectRequest",
+        &["create", "list"],
+        Source::View(View::ProjectRequest),
+    )
+    .cluster(),
+    entry(
+        PROJECT,
+        "projects",
+        "project",
+        "Project",
+        &["create", "delete", "get", "list", "patch", "update", "watch"],
+        Source::View(View::Project),
+    )
+    .cluster(),
+    entry(WEIR, "imagestreams/ledger", "", "LedgerEntryList", &["get"], Source::View(View::Ledger)),
+];
+
+/// The entry of a resource (or, with a subresource, of that).
+pub fn find(group: &str, version: &str, resource: &str, subresource: &str) -> Option<&'static Resource> {
+    RESOURCES.iter().find(|entry| {
+        entry.group == group
+            && entry.version == version
+            && match entry.plural.split_once('/') {
+                None => subresource.is_empty() && entry.plural == resource,
+                Some((plural, sub)) => plural == resource && sub == subresource,
+            }
+    })
+}
+
+/// The entry of stored images.
+pub fn images() -> &'static Resource {
+    find(IMAGE.0, IMAGE.1, "images", "").expect("the table lists images")
+}
+
+/// The entry of stored streams.
+pub fn streams() -> &'static Resource {
+    find(IMAGE.0, IMAGE.1, "imagestreams", "").expect("the table lists streams")
+}
+
+/// The entry of namespaces.
+pub fn namespaces() -> &'static Resource {
+    find("", "v1", "namespaces", "").expect("the table lists namespaces")
+}
+
+/// The entry of secrets.
+pub fn secrets() -> &'static Resource {
+    find("", "v1", "secrets", "").expect("the table lists secrets")
+}

@@ -1,0 +1,53 @@
+//! The story of a stream's tags, oldest first: `GET …/imagestreams/<stream>/ledger` of `weir.dev/v1alpha1`.
+//!
+//! It is there for streams that are gone as well. `limit` and `continue` page through it; `tag=` picks one tag.
+
+use machinery::json;
+use machinery::query;
+use machinery::status::ApiError;
+use store::Key;
+
+use super::call::Call;
+use super::reply::Reply;
+use crate::ledger::{self, PAGE};
+
+/// GET.
+///
+/// # Errors
+/// 400 for a bad token, 503 when the store does not answer.
+pub(super) async fn get(call: &Call) -> Result<Reply, ApiError> {
+    let stream: &str = &call.info.name;
+    let limit = match query::first(&call.query, "limit").as_deref() {
+        None | Some("" | "0") => PAGE,
+        Some(text) => {
+            text.parse().map_err(|_| ApiError::bad_request(format!("limit {text:?} is no number")))?
+        }
+    };
+    let after = match query::first(&call.query, "continue").as_deref() {
+        None | Some("") => None,
+        Some(token) => Some(position(call, stream, token)?),
+    };
+    let tag = query::first(&call.query, "tag").filter(|tag| !tag.is_empty());
+    let read = ledger::read(&*call.ctx.store, call.namespace(), stream, after, limit).await;
+    let (mut rows, next) = read.map_err(|error| ApiError::unavailable(error.to_string()))?;
+    if let Some(tag) = tag {
+        rows.retain(|row| row.tag == tag);
+    }
+    let mut metadata = serde_json::Map::new();
+    if let Some(next) = next {
+        metadata.insert("continue".to_owned(), next.name().to_owned().into());
+    }
+    let list = serde_json::json!({ "metadata": metadata, "items": rows });
+    let mut bytes = json::with_type(call.resource.kind, &call.resource.api_version(), &list);
+    bytes.push(b'\n');
+    Ok(Reply::plain(200, bytes))
+}
+
+fn position(call: &Call, stream: &str, token: &str) -> Result<Key, ApiError> {
+    let good = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let key = format!("{}{token}", ledger::prefix(call.namespace(), stream));
+    Key::new(&key)
+        .ok()
+        .filter(|_| good)
+        .ok_or_else(|| ApiError::bad_request("the continue token is not one of this ledger"))
+}

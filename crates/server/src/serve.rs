@@ -1,0 +1,255 @@
+//! Start and stop: from settings to a server that answers, and back in order.
+//!
+//! A start opens the store (and with it takes the data directory), reads or makes the certificate authority, binds, fills
+//! the cache, starts the controllers and only then announces itself. A stop closes the listeners, lets requests in flight
+//! end, tells watches and controllers to end, and closes the store last: what was acknowledged is there.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use oci::client::{WebSettings, WebTransport};
+use rustls::server::WebPkiClientVerifier;
+use store::Store;
+use store::cache::CacheLimits;
+use store::embedded::{Embedded, OpenError, Options};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tracing::{error, info, warn};
+
+use crate::auth::Authenticator;
+use crate::bootstrap::{self, Files};
+use crate::clock::Clock;
+use crate::context::{Context, Ctx, InFlight};
+use crate::listen::{self, TlsSettings};
+use crate::pipeline::Pipeline;
+use crate::pki::{Authority, PkiError};
+use crate::random::Random;
+use crate::settings::Settings;
+use crate::stored::{Cache, Renderer};
+use crate::tasks::Tasks;
+use crate::{import, limits, namespaces, pki, surroundings};
+
+/// Why a server does not start or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The store gave up while the server ran.
+    #[error("the store has failed and nothing more can be written safely: {0}")]
+    StoreFailed(String),
+    /// The cache cannot be filled.
+    #[error("the stored objects cannot be read: {0}")]
+    Cache(#[from] store::ReadError),
+    /// Certificates or the first files cannot be made.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// TLS cannot be set up.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+    /// An address cannot be bound.
+    #[error("cannot listen on {address}: {source} (choose another address with --listen)")]
+    Bind {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A setting makes no sense.
+    #[error("{0}")]
+    Setting(String),
+    /// Other registries cannot be reached at all.
+    #[error("the client for other registries: {0}")]
+    Transport(String),
+}
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// Its context.
+    pub ctx: Ctx,
+    /// Where the API listens.
+    pub api: SocketAddr,
+    /// Files for the administrator.
+    pub files: Files,
+    failed: oneshot::Receiver<String>,
+}
+
+/// The store with the news of its failure.
+type Opened = (Embedded, oneshot::Receiver<String>);
+
+/// How often the server's certificate is made anew.
+const CERTIFICATE_PERIOD: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Starts a server on its embedded store.
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn start(settings: Settings) -> Result<Running, ServeError> {
+    check(&settings)?;
+    let (clock, random) = (Clock::system(), Random::system());
+    pki::create_dir(&settings.data_dir)?;
+    let (store, failed) = open_store(settings.data_dir.join("store"))?;
+    let store: Arc<dyn Store> = Arc::new(store);
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .map_err(|source| ServeError::Bind { address: settings.listen, source })?;
+    let api =
+        listener.local_addr().map_err(|source| ServeError::Bind { address: settings.listen, source })?;
+    let authority = Authority::open(&settings.data_dir.join("pki"), clock.timestamp(), &random)?;
+    let files = Files::of(&settings.data_dir);
+    let token = bootstrap::prepare(&files, &authority, api, clock.timestamp(), &random)?;
+    let tls = tls_settings(&authority, &settings, api, &clock, &random)?;
+    let ctx = context(settings, clock, random, store, Authenticator::new(&token)).await?;
+    namespaces::make_first(&ctx).await.map_err(|error| ServeError::Setting(error.to_string()))?;
+    start_tasks(&ctx, authority, tls.clone(), api);
+    let handler = Arc::new(Pipeline::new(Arc::clone(&ctx)));
+    ctx.tasks.spawn("api", listen::serve(listener, Some(tls), handler, ctx.tasks.clone()));
+    bootstrap::announce(&files, api, None)?;
+    Ok(Running { ctx, api, files, failed })
+}
+
+/// Builds a context over any store; simulations use it too.
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn context(
+    settings: Settings,
+    clock: Clock,
+    random: Random,
+    store: Arc<dyn Store>,
+    authenticator: Authenticator,
+) -> Result<Ctx, ServeError> {
+    let web = WebTransport::new(WebSettings::default())
+        .map_err(|error| ServeError::Transport(error.to_string()))?;
+    let renderer = Renderer::new(settings.images.clone());
+    let cache = Cache::start(&*store, renderer, CacheLimits::default()).await?;
+    let imports = import::Engine::new(&settings);
+    Ok(Arc::new(Context {
+        settings,
+        clock,
+        random,
+        tasks: Tasks::new(),
+        store,
+        cache_is_current: cache.is_attached(),
+        cache,
+        failure: Arc::default(),
+        transport: Arc::new(web),
+        imports,
+        authenticator,
+        rendered: Default::default(),
+        in_flight: InFlight::default(),
+        metrics: Default::default(),
+    }))
+}
+
+fn check(settings: &Settings) -> Result<(), ServeError> {
+    let mode = settings.images.import_mode();
+    if !["Legacy", "PreserveOriginal"].contains(&mode) {
+        return Err(ServeError::Setting(format!(
+            "imageStreamImportMode is {mode:?}: it must be empty, \"Legacy\" or \"PreserveOriginal\""
+        )));
+    }
+    Ok(())
+}
+
+fn open_store(dir: PathBuf) -> Result<Opened, ServeError> {
+    let (fatal, failed) = oneshot::channel();
+    let options = Options {
+        on_fatal: Some(Box::new(move |why| drop(fatal.send(why.to_string())))),
+        ..Options::default()
+    };
+    Ok((Embedded::open(dir, options)?, failed))
+}
+
+fn start_tasks(ctx: &Ctx, authority: Authority, tls: TlsSettings, api: SocketAddr) {
+    surroundings::start_controllers(ctx);
+    let renewing = Arc::clone(ctx);
+    ctx.tasks.spawn("certificates", async move { renew(renewing, authority, tls, api).await });
+}
+
+/// Makes the server's certificate anew from time to time, so that a server that runs for years never shows an old one.
+async fn renew(ctx: Ctx, authority: Authority, tls: TlsSettings, api: SocketAddr) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(CERTIFICATE_PERIOD) => {}
+            () = ctx.tasks.stopping() => return,
+        }
+        match tls_config(&authority, &ctx.settings, api, &ctx.clock, &ctx.random) {
+            Ok(config) => tls.store(Arc::new(config)),
+            Err(error) => error!(%error, "the server's certificate could not be renewed"),
+        }
+    }
+}
+
+fn tls_settings(
+    authority: &Authority,
+    settings: &Settings,
+    api: SocketAddr,
+    clock: &Clock,
+    random: &Random,
+) -> Result<TlsSettings, ServeError> {
+    Ok(Arc::new(ArcSwap::from_pointee(tls_config(authority, settings, api, clock, random)?)))
+}
+
+fn tls_config(
+    authority: &Authority,
+    settings: &Settings,
+    api: SocketAddr,
+    clock: &Clock,
+    random: &Random,
+) -> Result<rustls::ServerConfig, ServeError> {
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    if !api.ip().is_unspecified() && !api.ip().is_loopback() {
+        names.push(api.ip().to_string());
+    }
+    names.extend(settings.names.iter().cloned());
+    let identity = authority.server(&names, clock.timestamp(), random)?;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(authority.der().clone())?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+        .allow_unauthenticated()
+        .build()
+        .map_err(|error| ServeError::Setting(format!("client certificates: {error}")))?;
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(clients)
+        .with_single_cert(vec![identity.certificate, authority.der().clone()], identity.key)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+impl Running {
+    /// Runs until `stop` completes or the store fails, then ends in order.
+    ///
+    /// # Errors
+    /// [`ServeError::StoreFailed`] when the store gave up.
+    pub async fn until(mut self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+        let failure = tokio::select! {
+            () = stop => None,
+            () = self.ctx.tasks.stopping() => None,
+            why = &mut self.failed => why.ok(),
+        };
+        if let Some(why) = &failure {
+            self.ctx.fail(why);
+        }
+        info!("stopping");
+        self.ctx.tasks.stop();
+        if failure.is_none() {
+            if !self.ctx.tasks.join(limits::DRAIN_TIME).await {
+                warn!("requests were still in flight when the time to end was over");
+            }
+        }
+        if let Err(error) = std::fs::remove_file(&self.files.serving) {
+            warn!(%error, path = %self.files.serving.display(), "could not remove");
+        }
+        match failure {
+            Some(why) => Err(ServeError::StoreFailed(why)),
+            None => Ok(()),
+        }
+    }
+}

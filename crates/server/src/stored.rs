@@ -1,0 +1,322 @@
+//! Stored objects: how they become bytes in the store, and what the watch cache holds of them.
+//!
+//! An object is encoded for clients once, when it changes. The cache keeps that encoding with its type header and final
+//! resource version; a list leaves the header out by slicing. Images and streams are stored in Kubernetes' protobuf
+//! envelope, plain kinds as JSON. A value that cannot be decoded is kept, named in the log and answered with an error:
+//! it never takes others down.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use machinery::image::{Image, ImageStream};
+use machinery::json;
+use machinery::meta::{Kind, ObjectMeta};
+use machinery::protobuf;
+use store::{Key, Revision};
+use tracing::error;
+
+use crate::plain::Plain;
+use crate::resource::{RESOURCES, Resource, Source};
+use crate::stream::{self, StreamSettings};
+
+/// What the cache holds of one object.
+#[derive(Debug)]
+pub struct Served {
+    /// The resource it belongs to.
+    pub resource: &'static Resource,
+    /// `{"kind":…,"apiVersion":…,…}` and a newline; empty when the stored value is broken.
+    bytes: Bytes,
+    /// Where the part behind the type header begins.
+    header: usize,
+    /// Identity.
+    pub uid: Box<str>,
+    /// Labels, for selectors.
+    pub labels: BTreeMap<String, String>,
+    /// Fields that selectors know beside name and namespace.
+    pub fields: Vec<(&'static str, String)>,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+    /// The stored value, where it cannot be told from `bytes`.
+    stored: Option<Bytes>,
+}
+
+/// A stored value that cannot be read.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the stored object {key} cannot be decoded: {why}")]
+pub struct Broken {
+    /// Its key.
+    pub key: String,
+    /// What is wrong.
+    pub why: String,
+}
+
+impl Served {
+    /// The object as one answer: type header, object, newline.
+    ///
+    /// # Errors
+    /// [`Broken`] when the stored value could not be decoded.
+    pub fn object(&self, key: &str) -> Result<Bytes, Broken> {
+        if self.bytes.is_empty() {
+            return Err(Broken { key: key.to_owned(), why: "see the server's log".to_owned() });
+        }
+        Ok(self.bytes.clone())
+    }
+
+    /// True when there is something to show.
+    pub fn is_readable(&self) -> bool {
+        !self.bytes.is_empty()
+    }
+
+    /// The object as the item of a list, without type header and newline: `{` and this.
+    pub fn item(&self) -> Bytes {
+        self.bytes.slice(self.header..self.bytes.len().saturating_sub(1))
+    }
+
+    /// The object with its type header, without the newline, as in watch events.
+    pub fn inner(&self) -> Bytes {
+        self.bytes.slice(..self.bytes.len().saturating_sub(1))
+    }
+
+    /// Bytes it takes in memory, roughly.
+    pub fn weight(&self) -> usize {
+        let labels: usize = self.labels.iter().map(|(key, value)| key.len() + value.len() + 48).sum();
+        self.bytes.len() + self.stored.as_ref().map_or(0, Bytes::len) + labels + 160
+    }
+}
+
+/// Turns stored bytes into what is served.
+#[derive(Debug)]
+pub struct Renderer {
+    streams: StreamSettings,
+    tables: BTreeMap<String, &'static Resource>,
+}
+
+impl Renderer {
+    /// A renderer for a server with these settings.
+    pub fn new(streams: StreamSettings) -> Renderer {
+        let stored = RESOURCES.iter().filter(|resource| resource.is_stored());
+        Renderer { streams, tables: stored.map(|resource| (resource.prefix(), resource)).collect() }
+    }
+
+    /// The resource a key belongs to.
+    pub fn resource_of(&self, key: &str) -> Option<&'static Resource> {
+        let end = key.match_indices('/').nth(2)?.0 + 1;
+        self.tables.get(&key[..end]).copied()
+    }
+
+    fn try_render(&self, resource: &'static Resource, value: &Bytes, at: Revision) -> Result<Served, String> {
+        match resource.source {
+            Source::Image => {
+                let mut image: Image = protobuf::decode(value).map_err(|error| error.to_string())?;
+                image.metadata.resource_version = at.to_string();
+                Ok(served(resource, &image.metadata, json::object(&image), Vec::new(), None))
+            }
+            Source::Stream => {
+                let mut stream: ImageStream = protobuf::decode(value).map_err(|error| error.to_string())?;
+                stream.normalize(self.streams.import_mode());
+                stream.metadata.resource_version = at.to_string();
+                let fields = vec![
+                    ("spec.dockerImageRepository", stream.spec.docker_image_repository.clone()),
+                    ("status.dockerImageRepository", stream.status.docker_image_repository.clone()),
+                ];
+                stream::decorate(&mut stream, &self.streams);
+                Ok(served(resource, &stream.metadata, json::object(&stream), fields, Some(value.clone())))
+            }
+            Source::Plain(_) => {
+                let mut plain: Plain = serde_json::from_slice(value).map_err(|error| error.to_string())?;
+                plain.metadata.resource_version = at.to_string();
+                let fields = plain_fields(resource, &plain);
+                let bytes = plain_object(resource, &plain);
+                Ok(served(resource, &plain.metadata, bytes, fields, None))
+            }
+            Source::View(_) => Err("views are not stored".to_owned()),
+        }
+    }
+}
+
+fn served(
+    resource: &'static Resource,
+    metadata: &ObjectMeta,
+    bytes: Vec<u8>,
+    fields: Vec<(&'static str, String)>,
+    stored: Option<Bytes>,
+) -> Served {
+    Served {
+        resource,
+        header: header_length(resource),
+        // The encoder presizes; what is kept for long should not keep the slack.
+        bytes: Bytes::from(bytes.into_boxed_slice()),
+        uid: metadata.uid.as_str().into(),
+        labels: metadata.labels.clone(),
+        fields,
+        terminating: metadata.deletion_timestamp.is_some(),
+        stored,
+    }
+}
+
+/// Length of `{"kind":"…","apiVersion":"…",`.
+fn header_length(resource: &Resource) -> usize {
+    br#"{"kind":"","apiVersion":"","#.len() + resource.kind.len() + resource.api_version().len()
+}
+
+/// A plain object with its type header and a newline.
+pub fn plain_object(resource: &Resource, plain: &Plain) -> Vec<u8> {
+    let mut out = json::with_type(resource.kind, &resource.api_version(), plain);
+    out.push(b'\n');
+    out
+}
+
+fn plain_fields(resource: &Resource, plain: &Plain) -> Vec<(&'static str, String)> {
+    let text = |pointer: &[&str]| {
+        let mut value = plain.fields.get(pointer[0]);
+        for part in &pointer[1..] {
+            value = value.and_then(|value| value.get(part));
+        }
+        value.and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+    };
+    match resource.plural {
+        "secrets" => vec![("type", text(&["type"]))],
+        "namespaces" => vec![("status.phase", text(&["status", "phase"]))],
+        _ => Vec::new(),
+    }
+}
+
+impl store::cache::Render for Renderer {
+    type Object = Served;
+
+    fn render(&self, key: &Key, value: &Bytes, _created: Revision, modified: Revision) -> Served {
+        let Some(resource) = self.resource_of(key.as_str()) else {
+            unreachable!("only keys of the table are cached, and {} is none", key.as_str())
+        };
+        self.try_render(resource, value, modified).unwrap_or_else(|why| {
+            error!(key = key.as_str(), why, "a stored object cannot be decoded");
+            served(resource, &ObjectMeta::default(), Vec::new(), Vec::new(), Some(value.clone()))
+        })
+    }
+
+    fn weight(object: &Served) -> usize {
+        object.weight()
+    }
+
+    fn includes(&self, key: &Key) -> bool {
+        self.resource_of(key.as_str()).is_some()
+    }
+}
+
+/// A typed object with the revision it was read at.
+#[derive(Clone, Debug)]
+pub struct Loaded<T> {
+    /// The object in its stored form, with its resource version.
+    pub object: T,
+    /// The revision it was last changed at.
+    pub revision: Revision,
+}
+
+/// Objects that are stored, each in its own encoding.
+pub trait Storable: Clone + Send + Sync + 'static {
+    /// Standard metadata.
+    fn metadata(&self) -> &ObjectMeta;
+    /// Standard metadata, to change it.
+    fn metadata_mut(&mut self) -> &mut ObjectMeta;
+    /// The bytes to store; the resource version is not among them.
+    fn encode(&self) -> Bytes;
+    /// Reads what a cache entry holds back into the stored form.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn decode(served: &Served, streams: &StreamSettings) -> Result<Self, String>;
+}
+
+impl Storable for Image {
+    fn metadata(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn metadata_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+
+    fn encode(&self) -> Bytes {
+        without_version(self, |image| protobuf::encode(image))
+    }
+
+    fn decode(served: &Served, _: &StreamSettings) -> Result<Image, String> {
+        serde_json::from_slice(&served.bytes).map_err(|error| error.to_string())
+    }
+}
+
+impl Storable for ImageStream {
+    fn metadata(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn metadata_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+
+    fn encode(&self) -> Bytes {
+        without_version(self, |stream| protobuf::encode(stream))
+    }
+
+    fn decode(served: &Served, streams: &StreamSettings) -> Result<ImageStream, String> {
+        let stored = served.stored.as_ref().ok_or("no stored form")?;
+        let mut stream: ImageStream = protobuf::decode(stored).map_err(|error| error.to_string())?;
+        stream.normalize(streams.import_mode());
+        Ok(stream)
+    }
+}
+
+fn without_version<T: Kind + Clone>(object: &T, encode: impl Fn(&T) -> Vec<u8>) -> Bytes {
+    if object.metadata().resource_version.is_empty() {
+        return encode(object).into();
+    }
+    let mut copy = object.clone();
+    copy.metadata_mut().resource_version.clear();
+    encode(&copy).into()
+}
+
+impl Storable for Plain {
+    fn metadata(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn metadata_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+
+    fn encode(&self) -> Bytes {
+        let mut copy = self.clone();
+        copy.metadata.resource_version.clear();
+        json::compact(&copy).into()
+    }
+
+    fn decode(served: &Served, _: &StreamSettings) -> Result<Plain, String> {
+        let mut plain: Plain = serde_json::from_slice(&served.bytes).map_err(|error| error.to_string())?;
+        plain.fields.remove("kind");
+        plain.fields.remove("apiVersion");
+        Ok(plain)
+    }
+}
+
+/// The cache of this server.
+pub type Cache = store::cache::Cache<Renderer>;
+/// One entry of it.
+pub type Entry = Arc<store::cache::Entry<Served>>;
+
+impl Served {
+    /// The object with another resource version, as deletions and departures from a selection are told. Nothing before
+    /// `metadata.resourceVersion` can hold that text: the keys in front of it are names without quotes.
+    pub fn inner_at(&self, revision: Revision) -> Bytes {
+        const FIELD: &[u8] = b"\"resourceVersion\":\"";
+        let bytes = self.inner();
+        let Some(start) = bytes.windows(FIELD.len()).position(|window| window == FIELD) else { return bytes };
+        let start = start + FIELD.len();
+        let Some(length) = bytes[start..].iter().position(|&byte| byte == b'"') else { return bytes };
+        let mut out = Vec::with_capacity(bytes.len() + 4);
+        out.extend_from_slice(&bytes[..start]);
+        out.extend_from_slice(revision.to_string().as_bytes());
+        out.extend_from_slice(&bytes[start + length..]);
+        out.into()
+    }
+}

@@ -1,0 +1,258 @@
+//! The server as imports and controllers see it: one stream and its credentials for an import, all streams for a
+//! controller. Nothing here decides anything.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream};
+use machinery::image::{Image, ImageStream, ImageStreamImport};
+use machinery::status::ApiError;
+use machinery::time::Time;
+use oci::Reference;
+use oci::client::Transport;
+use oci::keyring::SecretFormat;
+
+use crate::auth::Actor;
+use crate::context::Ctx;
+use crate::control::{Change, StreamKey, Streams, Timetable, Why};
+use crate::import::{self, Engine, Held, Lane, PullSecret, Surroundings, Written};
+use crate::ledger::Cause;
+use crate::plain::Plain;
+use crate::resource;
+use crate::settings::ImageSettings;
+use crate::stored::Loaded;
+use crate::stream::{AllowedRegistries, Exempt, Transport as Scheme, Writer};
+use crate::{control, streams};
+
+/// Words that mark a secret as not for pulling.
+const EXCLUDED: (&str, &str) = (machinery::image::well_known::EXCLUDE_SECRET, "true");
+
+/// The server around one import.
+struct Import<'a> {
+    ctx: &'a Ctx,
+    actor: &'a Actor,
+    namespace: &'a str,
+    name: String,
+    cause: Cause,
+    dry_run: bool,
+    allowed: AllowedRegistries,
+}
+
+/// Performs an import on somebody's behalf.
+///
+/// # Errors
+/// As [`import::run`].
+pub async fn import(
+    ctx: &Ctx,
+    actor: &Actor,
+    namespace: &str,
+    request: ImageStreamImport,
+    cause: Cause,
+    dry_run: bool,
+) -> Result<ImageStreamImport, ApiError> {
+    let around = Import {
+        ctx,
+        actor,
+        namespace,
+        name: request.metadata.name.clone(),
+        cause,
+        dry_run,
+        allowed: AllowedRegistries::of(&ctx.settings.images),
+    };
+    let lane = if cause == Cause::Import { Lane::Interactive } else { Lane::Background };
+    let done = import::run(&around, namespace, request, lane).await;
+    let outcome = match &done {
+        Ok(_) => "success".to_owned(),
+        Err(error) => error.reason().to_owned(),
+    };
+    ctx.metrics.imports.get_or_create(&crate::metrics::OutcomeLabels { outcome }).inc();
+    done
+}
+
+impl Surroundings for Import<'_> {
+    fn now(&self) -> Time {
+        self.ctx.clock.now()
+    }
+
+    fn uid(&self) -> String {
+        self.ctx.random.uid()
+    }
+
+    fn settings(&self) -> &ImageSettings {
+        &self.ctx.settings.images
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.ctx.imports
+    }
+
+    fn transport(&self) -> &Arc<dyn Transport> {
+        &self.ctx.transport
+    }
+
+    fn dry_run(&self) -> bool {
+        self.dry_run
+    }
+
+    fn is_unrestricted(&self) -> bool {
+        self.actor.is_admin()
+    }
+
+    fn admit(&self, reference: &Reference) -> Result<(), String> {
+        self.allowed.admit(reference, Scheme::Secure, &Exempt::default())
+    }
+
+    fn stream(&self, namespace: &str, name: &str) -> Result<Option<Held>, ApiError> {
+        let loaded = streams::load(self.ctx, namespace, name)?;
+        Ok(loaded.map(|loaded| Held { stream: loaded.object, revision: loaded.revision }))
+    }
+
+    fn image(&self, name: &str) -> Option<Image> {
+        match streams::load_image(self.ctx, name) {
+            Ok(found) => found.map(|image| image.object),
+            Err(error) => {
+                tracing::error!(image = name, %error, "a stored image cannot be read");
+                None
+            }
+        }
+    }
+
+    fn pull_secrets(&self, namespace: &str) -> Vec<PullSecret> {
+        let snapshot = self.ctx.cache.snapshot();
+        let prefix = resource::secrets().prefix_in(namespace);
+        let entries = snapshot.range(&prefix, None);
+        let secrets = entries.filter_map(|entry| streams::decode::<Plain>(self.ctx, entry).ok());
+        secrets.filter_map(|secret| pull_secret(&secret.object)).collect()
+    }
+
+    fn decorate(&self, stream: &mut ImageStream) {
+        crate::stream::decorate(stream, &self.ctx.settings.images);
+    }
+
+    fn write<'a>(
+        &'a self,
+        old: Option<&'a Held>,
+        new: ImageStream,
+        images: Vec<Image>,
+    ) -> BoxFuture<'a, Result<Written, ApiError>> {
+        Box::pin(async move {
+            let old = old.map(|held| Loaded { object: held.stream.clone(), revision: held.revision });
+            let write = streams::Write {
+                namespace: self.namespace,
+                name: &self.name,
+                old: old.as_ref(),
+                new,
+                writer: Writer::Internal,
+                images,
+                cause: self.cause,
+                actor: self.actor,
+                reason: "",
+                dry_run: self.dry_run,
+                request_resource: "imagestreamimports",
+            };
+            let written = streams::write(self.ctx, write).await?;
+            Ok(Written { stream: written.stream.object, images: written.images })
+        })
+    }
+}
+
+/// A secret as far as it holds credentials for registries.
+fn pull_secret(secret: &Plain) -> Option<PullSecret> {
+    let (key, value) = EXCLUDED;
+    if secret.metadata.annotations.get(key).is_some_and(|held| held == value) {
+        return None;
+    }
+    let kind = secret.fields.get("type")?.as_str()?;
+    let format = SecretFormat::of_secret_type(kind)?;
+    let data =
+        secret.fields.get("data").and_then(|data| data.get(format.data_key())).and_then(|data| data.as_str());
+    let data = data.and_then(|text| STANDARD.decode(text).ok());
+    Some(PullSecret { kind: kind.to_owned(), data })
+}
+
+/// All streams, as controllers see them.
+struct All {
+    ctx: Ctx,
+    actor: Actor,
+}
+
+impl Streams for All {
+    fn all(&self) -> Vec<StreamKey> {
+        let snapshot = self.ctx.cache.snapshot();
+        let prefix = resource::streams().prefix();
+        let entries = snapshot.range(&prefix, None);
+        entries
+            .map(|entry| StreamKey::new(entry.key.namespace().unwrap_or_default(), entry.key.name()))
+            .collect()
+    }
+
+    fn get(&self, key: &StreamKey) -> Result<Option<ImageStream>, ApiError> {
+        Ok(streams::load(&self.ctx, &key.namespace, &key.name)?.map(|loaded| loaded.object))
+    }
+
+    fn changes(&self) -> BoxStream<'static, Change> {
+        let cache = Arc::clone(&self.ctx.cache);
+        let start = cache.snapshot().revision;
+        let prefix = resource::streams().prefix();
+        let changes = stream::unfold(None, move |cursor| {
+            let (cache, prefix) = (Arc::clone(&cache), prefix.clone());
+            async move {
+                let fresh = cursor.is_none();
+                let after = if fresh { start } else { cache.snapshot().revision };
+                let Some(mut cursor) = cursor.or_else(|| cache.subscribe(&prefix, after).ok()) else {
+                    // The start is no longer kept: begin again from now.
+                    let now = cache.snapshot().revision;
+                    return Some((Change::Missed, cache.subscribe(&prefix, now).ok()));
+                };
+                match cursor.next().await {
+                    Ok(event) => {
+                        let key = &event.entry.key;
+                        let key = StreamKey::new(key.namespace().unwrap_or_default(), key.name());
+                        Some((Change::Stream(key), Some(cursor)))
+                    }
+                    Err(_lagged) => {
+                        let now = cache.snapshot().revision;
+                        Some((Change::Missed, cache.subscribe(&prefix, now).ok()))
+                    }
+                }
+            }
+        });
+        changes.boxed()
+    }
+
+    fn import<'a>(
+        &'a self,
+        key: &'a StreamKey,
+        request: ImageStreamImport,
+        why: Why,
+    ) -> BoxFuture<'a, Result<(), ApiError>> {
+        let cause = match why {
+            Why::Spec => Cause::Tag,
+            Why::Schedule => Cause::Schedule,
+        };
+        Box::pin(async move {
+            let mut actor = self.actor.clone();
+            actor.request_id = self.ctx.random.uid();
+            import(&self.ctx, &actor, &key.namespace, request, cause, false).await.map(drop)
+        })
+    }
+}
+
+/// Starts the controllers.
+pub fn start_controllers(ctx: &Ctx) {
+    let all: Arc<dyn Streams> =
+        Arc::new(All { ctx: Arc::clone(ctx), actor: Actor::controller("image-import-controller") });
+    let images = &ctx.settings.images;
+    let random = crate::random::Random::seeded(ctx.random.below(u64::MAX));
+    let timetable = Timetable::new(images.scheduled_period(), images.scheduled_imports_per_minute, random);
+    let timetable = Arc::new(timetable);
+    let (streams, table, tasks) = (Arc::clone(&all), Arc::clone(&timetable), ctx.tasks.clone());
+    ctx.tasks.spawn("import", async move { control::import::run(streams, table, tasks.stopping()).await });
+    let tasks = ctx.tasks.clone();
+    ctx.tasks
+        .spawn("schedule", async move { control::schedule::run(all, timetable, tasks.stopping()).await });
+    ctx.tasks.spawn("namespaces", crate::namespaces::run(Arc::clone(ctx)));
+}
