@@ -1,0 +1,97 @@
+//! `describe`: objects in detail, for people.
+
+use crate::app::App;
+use crate::client::{JSON, JSON_OR_ANY};
+use crate::describe;
+use crate::failure::Failure;
+use crate::flags::FileFlags;
+use crate::select::{Info, Narrow, Target, read};
+
+/// `describe TYPE [NAME…]`, `describe TYPE/NAME…`, `describe -f FILE`
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Args {
+    /// TYPE [NAME…] or TYPE/NAME…; a NAME that does not exist means all that begin with it
+    args: Vec<String>,
+    #[command(flatten)]
+    files: FileFlags,
+    /// Objects of all projects
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    /// Only objects with these labels
+    #[arg(short = 'l', long)]
+    selector: Option<String>,
+    /// Objects to ask for at a time; 0 for all
+    #[arg(long, default_value_t = crate::limits::CHUNK_SIZE)]
+    chunk_size: u64,
+}
+
+pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
+    let mut narrow = Narrow::new(args.selector.as_ref(), None, false, args.all_namespaces);
+    narrow.chunk = args.chunk_size;
+    let visited = app.visit(&args.args, &args.files, &narrow, true).await?;
+    let single = visited.single;
+    let (infos, mut failures) = visited.split();
+    if single
+        && let [word, prefix] = args.args.as_slice()
+        && failures.first().is_some_and(Failure::is_not_found)
+    {
+        let original = failures.remove(0);
+        return by_prefix(app, word, prefix, &narrow, original).await;
+    }
+    let mut text = String::new();
+    for info in &infos {
+        let namespace = if info.namespace.is_empty() { app.namespace() } else { &info.namespace };
+        match fresh(app, info, namespace).await {
+            Ok(block) => {
+                if !text.is_empty() {
+                    text.push_str("\n\n");
+                }
+                text.push_str(&block);
+            }
+            Err(error) => failures.push(error),
+        }
+    }
+    if infos.is_empty() && failures.is_empty() {
+        app.io.complain(&if args.all_namespaces {
+            "No resources found".to_owned()
+        } else {
+            format!("No resources found in {} namespace.", app.namespace())
+        });
+    }
+    app.io.print(&text)?;
+    Failure::gather(failures)
+}
+
+/// The text of an object as it is now: lists may hold less than the object itself.
+async fn fresh(app: &App, info: &Info, namespace: &str) -> Result<String, Failure> {
+    let path = info.resource.object(namespace, &info.name)?;
+    let object = app.api().await?.document(crate::client::Call::get(path, JSON_OR_ANY)).await?;
+    describe::object(&info.resource, &object, app.now())
+}
+
+/// All objects whose names begin with what was asked for.
+async fn by_prefix(
+    app: &App,
+    word: &str,
+    prefix: &str,
+    narrow: &Narrow,
+    original: Failure,
+) -> Result<(), Failure> {
+    let selection = read(app.mapper().await?, &[word.to_owned()], narrow, true)?;
+    let mut found = false;
+    for target in selection.targets {
+        let Target::All(resource) = target else { continue };
+        for object in app.pages(&resource, narrow, JSON, Vec::new()).await? {
+            for item in crate::golang::items_at(&object, &["items"]) {
+                let info = Info::of(&resource, item.clone());
+                if info.name.starts_with(prefix) {
+                    found = true;
+                    let namespace = if info.namespace.is_empty() { app.namespace() } else { &info.namespace };
+                    let block = fresh(app, &info, namespace).await?;
+                    app.io.line(&block)?;
+                }
+            }
+        }
+    }
+    if found { Ok(()) } else { Err(original) }
+}

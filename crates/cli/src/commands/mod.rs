@@ -1,0 +1,80 @@
+//! The commands, one module each (or a family of them).
+
+mod annotate;
+mod api_resources;
+mod completion;
+mod create;
+mod delete;
+mod describe;
+mod get;
+mod import;
+mod patch;
+mod project;
+mod tag;
+mod version;
+mod watch;
+mod whoami;
+
+use clap::{Command, Subcommand};
+
+use crate::app::App;
+use crate::failure::Failure;
+
+/// Everything the client can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Point tags of image streams at images
+    Tag(tag::Args),
+    /// Import images from other registries into an image stream
+    ImportImage(import::Args),
+    /// Show one or many objects
+    Get(get::Args),
+    /// Show an object in detail
+    Describe(describe::Args),
+    /// Create objects
+    Create(create::Args),
+    /// Delete objects
+    Delete(delete::Args),
+    /// Change labels
+    Label(annotate::LabelArgs),
+    /// Change annotations
+    Annotate(annotate::AnnotateArgs),
+    /// Change fields of objects
+    Patch(patch::Args),
+    /// Make a project and switch to it
+    NewProject(project::NewArgs),
+    /// Show the current project, or switch to another
+    Project(project::Args),
+    /// List projects
+    Projects(project::ListArgs),
+    /// Show who you are to the server
+    Whoami(whoami::Args),
+    /// List the kinds of objects that the server has
+    ApiResources(api_resources::Args),
+    /// Show the version of the client and the server
+    Version(version::Args),
+    /// Print a script that completes commands in a shell
+    Completion(completion::Args),
+}
+
+/// Runs a command.
+pub(crate) async fn run(app: &App, verb: Verb, root: &Command) -> Result<(), Failure> {
+    match verb {
+        Verb::Tag(args) => tag::run(app, &args).await,
+        Verb::ImportImage(args) => import::run(app, &args).await,
+        Verb::Get(args) => get::run(app, &args).await,
+        Verb::Describe(args) => describe::run(app, &args).await,
+        Verb::Create(args) => create::run(app, args).await,
+        Verb::Delete(args) => delete::run(app, &args).await,
+        Verb::Label(args) => annotate::label(app, &args).await,
+        Verb::Annotate(args) => annotate::annotate(app, &args).await,
+        Verb::Patch(args) => patch::run(app, &args).await,
+        Verb::NewProject(args) => project::create(app, &args).await,
+        Verb::Project(args) => project::run(app, &args).await,
+        Verb::Projects(args) => project::list(app, &args).await,
+        Verb::Whoami(args) => whoami::run(app, &args).await,
+        Verb::ApiResources(args) => api_resources::run(app, &args).await,
+        Verb::Version(args) => version::run(app, &args).await,
+        Verb::Completion(args) => completion::run(app, &args, root),
+    }
+}
