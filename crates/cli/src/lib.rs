@@ -112,15 +112,20 @@ pub fn command_line() -> Command {
 
 /// Reads a command line (without the program's name) and runs it.
 pub fn run(args: impl IntoIterator<Item = OsString>, io: &Io) -> u8 {
+    run_as(&command_line(), args, io)
+}
+
+/// The same for a program that has more commands than this client: `root` lists them all, for help and completion. The
+/// others must not get here.
+pub fn run_as(root: &Command, args: impl IntoIterator<Item = OsString>, io: &Io) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
-    let root = command_line();
     let words = std::iter::once(OsString::from(PROGRAM)).chain(args.iter().cloned());
     let parsed = root.clone().try_get_matches_from(words).and_then(|matches| {
         Ok((Commands::from_arg_matches(&matches)?, Globals::from_arg_matches(&matches)?))
     });
     match parsed {
-        Ok((command, globals)) => execute(command, globals, &root, io),
-        Err(error) => explain(&error, &root, &args, io),
+        Ok((command, globals)) => execute(command, globals, root, io),
+        Err(error) => explain(&error, root, &args, io),
     }
 }
 
