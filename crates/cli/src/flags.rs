@@ -70,6 +70,17 @@ fn request_timeout(text: &str) -> Result<std::time::Duration, String> {
 }
 
 impl Globals {
+    /// Forgets a flag that a command has for itself under the same name.
+    pub(crate) fn forget(&mut self, name: &str) {
+        match name {
+            "user" => self.user = None,
+            "server" => self.server = None,
+            "token" => self.token = None,
+            "certificate_authority" => self.certificate_authority = None,
+            _ => {}
+        }
+    }
+
     /// The limit for one request, if there is one.
     pub(crate) fn timeout(&self) -> Option<std::time::Duration> {
         self.request_timeout.filter(|timeout| !timeout.is_zero())

@@ -29,6 +29,7 @@ mod print;
 mod select;
 mod streams;
 mod tabs;
+mod three_way;
 mod usage;
 
 use std::ffi::OsString;
@@ -110,17 +111,33 @@ pub fn command_line() -> Command {
     conventions(Commands::augment_subcommands(command))
 }
 
-/// Reads a command line (without the program's name) and runs it.
-pub fn run(args: impl IntoIterator<Item = OsString>, io: &Io) -> u8 {
+/// Reads a command line (without the program's name) and runs it. `own` are commands that the program itself has: they
+/// appear in the help and in completions, but are not run here.
+pub fn run(args: impl IntoIterator<Item = OsString>, own: impl IntoIterator<Item = Command>, io: &Io) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
-    let root = command_line();
+    let root = command_line().subcommands(own);
     let words = std::iter::once(OsString::from(PROGRAM)).chain(args.iter().cloned());
     let parsed = root.clone().try_get_matches_from(words).and_then(|matches| {
-        Ok((Commands::from_arg_matches(&matches)?, Globals::from_arg_matches(&matches)?))
+        let mut globals = Globals::from_arg_matches(&matches)?;
+        forget_shadowed(&root, &matches, &mut globals);
+        Ok((Commands::from_arg_matches(&matches)?, globals))
     });
     match parsed {
         Ok((command, globals)) => execute(command, globals, &root, io),
         Err(error) => explain(&error, &root, &args, io),
+    }
+}
+
+/// Some commands have a flag of their own with the name of a global one (`create rolebinding --user`). Then the flag on
+/// the line was theirs.
+pub fn forget_shadowed(root: &Command, matches: &ArgMatches, globals: &mut Globals) {
+    let (mut command, mut matches) = (root, matches);
+    while let Some((name, inner)) = matches.subcommand() {
+        let Some(found) = command.find_subcommand(name) else { return };
+        (command, matches) = (found, inner);
+        for arg in command.get_arguments().filter(|arg| !arg.is_global_set()) {
+            globals.forget(arg.get_id().as_str());
+        }
     }
 }
 

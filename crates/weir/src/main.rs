@@ -5,7 +5,7 @@ mod serve;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -19,5 +19,6 @@ fn main() -> ExitCode {
     if arguments.get(1).is_some_and(|first| first == "serve") {
         return serve::run(serve::Arguments::parse_from(&arguments[1..]));
     }
-    ExitCode::FAILURE
+    let own = [serve::Arguments::command().name("serve")];
+    ExitCode::from(cli::run(arguments.into_iter().skip(1), own, &cli::Io::process()))
 }

@@ -2,16 +2,21 @@
 
 mod annotate;
 mod api_resources;
+mod apply;
 mod completion;
 mod create;
 mod delete;
 mod describe;
+mod edit;
 mod get;
 mod import;
 mod patch;
 mod project;
+mod replace;
+mod set;
 mod tag;
 mod version;
+mod wait;
 mod watch;
 mod whoami;
 
@@ -41,6 +46,16 @@ pub(crate) enum Verb {
     Annotate(annotate::AnnotateArgs),
     /// Change fields of objects
     Patch(patch::Args),
+    /// Make objects what files say
+    Apply(apply::Args),
+    /// Put what files say in the place of what is there
+    Replace(replace::Args),
+    /// Change objects in an editor
+    Edit(edit::Args),
+    /// Wait until objects are there, gone, or as they should be
+    Wait(wait::Args),
+    /// Change single settings of objects
+    Set(set::Args),
     /// Make a project and switch to it
     NewProject(project::NewArgs),
     /// Show the current project, or switch to another
@@ -69,6 +84,11 @@ pub(crate) async fn run(app: &App, verb: Verb, root: &Command) -> Result<(), Fai
         Verb::Label(args) => annotate::label(app, &args).await,
         Verb::Annotate(args) => annotate::annotate(app, &args).await,
         Verb::Patch(args) => patch::run(app, &args).await,
+        Verb::Apply(args) => apply::run(app, &args).await,
+        Verb::Replace(args) => replace::run(app, &args).await,
+        Verb::Edit(args) => edit::run(app, &args).await,
+        Verb::Wait(args) => wait::run(app, &args).await,
+        Verb::Set(args) => set::run(app, &args).await,
         Verb::NewProject(args) => project::create(app, &args).await,
         Verb::Project(args) => project::run(app, &args).await,
         Verb::Projects(args) => project::list(app, &args).await,
