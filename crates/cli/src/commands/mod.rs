@@ -3,6 +3,7 @@
 mod annotate;
 mod api_resources;
 mod apply;
+mod auth;
 mod completion;
 mod create;
 mod delete;
@@ -11,8 +12,11 @@ mod edit;
 mod get;
 mod import;
 mod patch;
+mod policy;
 mod project;
+mod registry;
 mod replace;
+mod secrets;
 mod set;
 mod tag;
 mod version;
@@ -62,6 +66,14 @@ pub(crate) enum Verb {
     Project(project::Args),
     /// List projects
     Projects(project::ListArgs),
+    /// Give roles in the project to people, and take them away
+    Policy(policy::Args),
+    /// Ask what you may do
+    Auth(auth::Args),
+    /// Link secrets to service accounts
+    Secrets(secrets::Args),
+    /// Find the integrated registry and log in to it
+    Registry(registry::Args),
     /// Show who you are to the server
     Whoami(whoami::Args),
     /// List the kinds of objects that the server has
@@ -92,6 +104,10 @@ pub(crate) async fn run(app: &App, verb: Verb, root: &Command) -> Result<(), Fai
         Verb::NewProject(args) => project::create(app, &args).await,
         Verb::Project(args) => project::run(app, &args).await,
         Verb::Projects(args) => project::list(app, &args).await,
+        Verb::Policy(args) => policy::run(app, &args).await,
+        Verb::Auth(args) => auth::run(app, &args).await,
+        Verb::Secrets(args) => secrets::run(app, &args).await,
+        Verb::Registry(args) => registry::run(app, &args).await,
         Verb::Whoami(args) => whoami::run(app, &args).await,
         Verb::ApiResources(args) => api_resources::run(app, &args).await,
         Verb::Version(args) => version::run(app, &args).await,

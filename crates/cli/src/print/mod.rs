@@ -128,11 +128,6 @@ impl Printer {
         self
     }
 
-    /// True for `-o name`.
-    pub(crate) fn is_name(&self) -> bool {
-        matches!(self.format, Format::Name)
-    }
-
     /// Prints one object or list.
     pub(crate) fn print(&self, object: &Value, io: &Io) -> Result<(), Failure> {
         let count = self.printed.get();
