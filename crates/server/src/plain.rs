@@ -161,7 +161,7 @@ fn check_key(key: &str, errors: &mut FieldErrors) {
 /// Go's words for a docker configuration that is no JSON object; they name the place, never the content around it.
 fn docker_config_error(bytes: &[u8]) -> Result<(), String> {
     match oci::json::parse(bytes) {
-        Ok(oci::json::Value::Object(_)) | Ok(oci::json::Value::Null) => Ok(()),
+        Ok(oci::json::Value::Object(_) | oci::json::Value::Null) => Ok(()),
         Ok(_) => Err("json: cannot unmarshal value into Go value of type map[string]interface {}".to_owned()),
         Err(error) => Err(error.to_string()),
     }
