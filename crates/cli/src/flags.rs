@@ -151,7 +151,7 @@ impl DryRun {
     }
 
     /// Adds `dryRun` to a request's parameters.
-    pub(crate) fn query<'a>(self, mut query: Vec<(&'a str, String)>) -> Vec<(&'a str, String)> {
+    pub(crate) fn query(self, mut query: Vec<(&str, String)>) -> Vec<(&str, String)> {
         if self == DryRun::Server {
             query.push(("dryRun", "All".to_owned()));
         }

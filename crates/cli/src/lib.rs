@@ -111,26 +111,30 @@ pub fn command_line() -> Command {
     conventions(Commands::augment_subcommands(command))
 }
 
-/// Reads a command line (without the program's name) and runs it. `own` are commands that the program itself has: they
-/// appear in the help and in completions, but are not run here.
-pub fn run(args: impl IntoIterator<Item = OsString>, own: impl IntoIterator<Item = Command>, io: &Io) -> u8 {
+/// Reads a command line (without the program's name) and runs it.
+pub fn run(args: impl IntoIterator<Item = OsString>, io: &Io) -> u8 {
+    run_as(&command_line(), args, io)
+}
+
+/// The same for a program that has more commands than this client: `root` lists them all, for help and completion. The
+/// others must not get here.
+pub fn run_as(root: &Command, args: impl IntoIterator<Item = OsString>, io: &Io) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
-    let root = command_line().subcommands(own);
     let words = std::iter::once(OsString::from(PROGRAM)).chain(args.iter().cloned());
     let parsed = root.clone().try_get_matches_from(words).and_then(|matches| {
         let mut globals = Globals::from_arg_matches(&matches)?;
-        forget_shadowed(&root, &matches, &mut globals);
+        forget_shadowed(root, &matches, &mut globals);
         Ok((Commands::from_arg_matches(&matches)?, globals))
     });
     match parsed {
-        Ok((command, globals)) => execute(command, globals, &root, io),
-        Err(error) => explain(&error, &root, &args, io),
+        Ok((command, globals)) => execute(command, globals, root, io),
+        Err(error) => explain(&error, root, &args, io),
     }
 }
 
 /// Some commands have a flag of their own with the name of a global one (`create rolebinding --user`). Then the flag on
 /// the line was theirs.
-pub fn forget_shadowed(root: &Command, matches: &ArgMatches, globals: &mut Globals) {
+fn forget_shadowed(root: &Command, matches: &ArgMatches, globals: &mut Globals) {
     let (mut command, mut matches) = (root, matches);
     while let Some((name, inner)) = matches.subcommand() {
         let Some(found) = command.find_subcommand(name) else { return };

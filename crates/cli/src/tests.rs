@@ -2,7 +2,7 @@ use super::*;
 
 fn run_words(line: &str) -> (String, String, u8) {
     let (io, out, err) = fake::streams("");
-    let status = run(line.split_whitespace().map(OsString::from), [], &io);
+    let status = run(line.split_whitespace().map(OsString::from), &io);
     (out.text(), err.text(), status)
 }
 

@@ -69,6 +69,9 @@ impl Pipeline {
         let code = response.status().as_u16();
         self.ctx.metrics.request(&seen.counted, code, seconds);
         debug!(%method, path, code, seconds, user = seen.user, request_id, "request");
+        if method == http::Method::HEAD {
+            without_body(&mut response);
+        }
         let headers = response.headers_mut();
         if let Ok(id) = HeaderValue::from_str(&request_id) {
             headers.insert("audit-id", id);
@@ -127,6 +130,14 @@ impl Pipeline {
         let reply = rest::dispatch(&call).await?;
         drop(place);
         Ok(respond::reply(reply, &shape))
+    }
+}
+
+/// What HEAD is answered with: HTTP/2 would send the body otherwise.
+fn without_body(response: &mut Response<Body>) {
+    let body = std::mem::replace(response.body_mut(), Body::empty());
+    if let Some(length) = body.len() {
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
 }
 

@@ -122,7 +122,7 @@ fn validate_secret(new: &Plain, old: Option<&Plain>) -> FieldErrors {
         match value.as_str().map(decode) {
             Some(Some(bytes)) => total += bytes.len(),
             _ => {
-                errors.push(FieldError::invalid(format!("data[{key}]"), "<redacted>", "illegal base64 data"))
+                errors.push(FieldError::invalid(format!("data[{key}]"), "<redacted>", "illegal base64 data"));
             }
         }
     }
@@ -158,34 +158,33 @@ fn check_key(key: &str, errors: &mut FieldErrors) {
     }
 }
 
+/// Go's words for a docker configuration that is no JSON object; they name the place, never the content around it.
+fn docker_config_error(bytes: &[u8]) -> Result<(), String> {
+    match oci::json::parse(bytes) {
+        Ok(oci::json::Value::Object(_) | oci::json::Value::Null) => Ok(()),
+        Ok(_) => Err("json: cannot unmarshal value into Go value of type map[string]interface {}".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 fn check_type(kind: &str, new: &Plain, data: &Map<String, Value>, errors: &mut FieldErrors) {
     let mut docker = |key: &str| match data.get(key).and_then(Value::as_str).and_then(decode) {
         None => errors.push(FieldError::required(format!("data[{key}]"), "")),
         Some(bytes) => {
-            if serde_json::from_slice::<Map<String, Value>>(&bytes).is_err() {
-                let detail =
-                    "invalid character or value: a container engine's configuration must be a JSON object";
-                errors.push(FieldError::invalid(
-                    format!("data[{key}]"),
-                    "<secret contents redacted>",
-                    detail,
-                ));
+            if let Err(why) = docker_config_error(&bytes) {
+                errors.push(FieldError::invalid(format!("data[{key}]"), "<secret contents redacted>", why));
             }
         }
     };
     match kind {
         "kubernetes.io/dockercfg" => docker(".dockercfg"),
         "kubernetes.io/dockerconfigjson" => docker(".dockerconfigjson"),
-        "kubernetes.io/basic-auth" => {
-            if !data.contains_key("username") && !data.contains_key("password") {
-                errors.push(FieldError::required("data[username]", ""));
-                errors.push(FieldError::required("data[password]", ""));
-            }
+        "kubernetes.io/basic-auth" if !data.contains_key("username") && !data.contains_key("password") => {
+            errors.push(FieldError::required("data[username]", ""));
+            errors.push(FieldError::required("data[password]", ""));
         }
-        "kubernetes.io/ssh-auth" => {
-            if !data.contains_key("ssh-privatekey") {
-                errors.push(FieldError::required("data[ssh-privatekey]", ""));
-            }
+        "kubernetes.io/ssh-auth" if !data.contains_key("ssh-privatekey") => {
+            errors.push(FieldError::required("data[ssh-privatekey]", ""));
         }
         "kubernetes.io/tls" => {
             for key in ["tls.crt", "tls.key"] {

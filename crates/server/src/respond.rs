@@ -76,7 +76,7 @@ pub fn reply(reply: Reply, shape: &Shape) -> Response<Body> {
     let mut response = match reply {
         Reply::Object { code, bytes, plain: true } => document(code, bytes, shape),
         Reply::Object { code, bytes, plain: false } => object(code, bytes, shape),
-        Reply::List { metadata, items, of } => list(metadata, items, of.unwrap_or(shape.resource), shape),
+        Reply::List { metadata, items, of } => list(metadata, &items, of.unwrap_or(shape.resource), shape),
         Reply::Watch(body) => with_type(Response::new(body), "application/json"),
     };
     for warning in shape.warnings.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -94,7 +94,7 @@ fn object(code: u16, bytes: Bytes, shape: &Shape) -> Response<Body> {
             let metadata = ListMeta { resource_version: version_of(&bytes), ..ListMeta::default() };
             table(code, metadata, &[bytes], shape.resource, version, shape)
         }
-        Form::Metadata(version) => document(code, with_newline(metadata_only(&bytes, version)), shape),
+        Form::Metadata(version) => document(code, with_newline(&metadata_only(&bytes, version)), shape),
         _ => document(code, bytes, shape),
     }
 }
@@ -164,15 +164,15 @@ fn with_type(mut response: Response<Body>, kind: &'static str) -> Response<Body>
     response
 }
 
-fn list(metadata: ListMeta, items: Vec<Bytes>, resource: &'static Resource, shape: &Shape) -> Response<Body> {
+fn list(metadata: ListMeta, items: &[Bytes], resource: &'static Resource, shape: &Shape) -> Response<Body> {
     match shape.form {
         Form::Table(version) => {
             let whole: Vec<Bytes> = items.iter().map(|item| whole(resource, item)).collect();
             table(200, metadata, &whole, resource, version, shape)
         }
-        Form::MetadataList(version) => document(200, metadata_list(&metadata, &items, version), shape),
+        Form::MetadataList(version) => document(200, metadata_list(&metadata, items, version), shape),
         Form::Object if shape.encoding == Encoding::Json && !shape.pretty.0 => {
-            with_type(Response::new(list_body(&metadata, &items, resource)), "application/json")
+            with_type(Response::new(list_body(&metadata, items, resource)), "application/json")
         }
         _ => {
             let mut bytes = BytesMut::new();
@@ -284,8 +284,8 @@ fn metadata_list(metadata: &ListMeta, items: &[Bytes], version: MetaVersion) -> 
     out.into()
 }
 
-fn with_newline(bytes: Bytes) -> Bytes {
-    let mut out = BytesMut::from(&bytes[..]);
+fn with_newline(bytes: &[u8]) -> Bytes {
+    let mut out = BytesMut::from(bytes);
     out.put_u8(b'\n');
     out.freeze()
 }

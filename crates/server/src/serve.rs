@@ -167,6 +167,8 @@ fn open_store(dir: PathBuf) -> Result<Opened, ServeError> {
 
 fn start_tasks(ctx: &Ctx, authority: Authority, tls: TlsSettings, api: SocketAddr) {
     surroundings::start_controllers(ctx);
+    let transport = Arc::clone(&ctx.transport);
+    ctx.tasks.spawn_blocking(move || transport.warm());
     let renewing = Arc::clone(ctx);
     ctx.tasks.spawn("certificates", async move { renew(renewing, authority, tls, api).await });
 }
@@ -239,10 +241,8 @@ impl Running {
         }
         info!("stopping");
         self.ctx.tasks.stop();
-        if failure.is_none() {
-            if !self.ctx.tasks.join(limits::DRAIN_TIME).await {
-                warn!("requests were still in flight when the time to end was over");
-            }
+        if failure.is_none() && !self.ctx.tasks.join(limits::DRAIN_TIME).await {
+            warn!("requests were still in flight when the time to end was over");
         }
         if let Err(error) = std::fs::remove_file(&self.files.serving) {
             warn!(%error, path = %self.files.serving.display(), "could not remove");

@@ -238,7 +238,7 @@ impl Storable for Image {
     }
 
     fn encode(&self) -> Bytes {
-        without_version(self, |image| protobuf::encode(image))
+        without_version(self, protobuf::encode)
     }
 
     fn decode(served: &Served, _: &StreamSettings) -> Result<Image, String> {
@@ -256,7 +256,7 @@ impl Storable for ImageStream {
     }
 
     fn encode(&self) -> Bytes {
-        without_version(self, |stream| protobuf::encode(stream))
+        without_version(self, protobuf::encode)
     }
 
     fn decode(served: &Served, streams: &StreamSettings) -> Result<ImageStream, String> {

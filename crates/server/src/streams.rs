@@ -126,6 +126,7 @@ fn pass(ctx: &Ctx, write: &Write<'_>) -> Result<Passed, ApiError> {
 
 async fn commit(ctx: &Ctx, write: &Write<'_>, passed: Passed) -> Result<Written, ApiError> {
     let mut images = write.images.clone();
+    let of = GroupResource::new(machinery::image::GROUP, write.request_resource);
     // An image that another write makes at the same time is found on the second attempt.
     for _ in 0..crate::limits::CONFLICT_RETRIES {
         let (mut txn, known) = with_images(ctx, &mut images)?;
@@ -153,12 +154,10 @@ async fn commit(ctx: &Ctx, write: &Write<'_>, passed: Passed) -> Result<Written,
                 return Ok(written(&passed, at, images, &known, unchanged));
             }
             Err(CommitError::Conflict { key: lost, .. }) if lost != key => {}
-            Err(error) => {
-                return Err(commit_failed(error, write.request_resource, write.name, write.old.is_none()));
-            }
+            Err(error) => return Err(commit_failed(&error, of, write.name, write.old.is_none())),
         }
     }
-    Err(ApiError::modified(GroupResource::new(machinery::image::GROUP, write.request_resource), write.name))
+    Err(ApiError::modified(of, write.name))
 }
 
 /// Starts a transaction with the images that do not exist yet; those that do are replaced by what is stored.
@@ -252,8 +251,7 @@ fn follows(write: &Write<'_>, passed: &Passed, moved: &Move) -> bool {
 }
 
 /// Turns a failed commit of an object into what the client is told.
-pub fn commit_failed(error: CommitError, request_resource: &str, name: &str, creating: bool) -> ApiError {
-    let of = GroupResource::new(machinery::image::GROUP, request_resource);
+pub fn commit_failed(error: &CommitError, of: GroupResource<'_>, name: &str, creating: bool) -> ApiError {
     match error {
         CommitError::Conflict { .. } if creating => ApiError::already_exists(of, name),
         CommitError::Conflict { .. } => ApiError::modified(of, name),

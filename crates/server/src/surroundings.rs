@@ -41,7 +41,7 @@ struct Import<'a> {
     allowed: AllowedRegistries,
 }
 
-/// Performs an import on somebody's behalf.
+/// Performs an import on somebody's behalf; `why` goes into the ledger and says whether somebody waits.
 ///
 /// # Errors
 /// As [`import::run`].
@@ -50,9 +50,10 @@ pub async fn import(
     actor: &Actor,
     namespace: &str,
     request: ImageStreamImport,
-    cause: Cause,
+    why: (Cause, Lane),
     dry_run: bool,
 ) -> Result<ImageStreamImport, ApiError> {
+    let (cause, lane) = why;
     let around = Import {
         ctx,
         actor,
@@ -62,7 +63,6 @@ pub async fn import(
         dry_run,
         allowed: AllowedRegistries::of(&ctx.settings.images),
     };
-    let lane = if cause == Cause::Import { Lane::Interactive } else { Lane::Background };
     let done = import::run(&around, namespace, request, lane).await;
     let outcome = match &done {
         Ok(_) => "success".to_owned(),
@@ -230,13 +230,15 @@ impl Streams for All {
         why: Why,
     ) -> BoxFuture<'a, Result<(), ApiError>> {
         let cause = match why {
-            Why::Spec => Cause::Tag,
+            Why::Spec => Cause::Import,
             Why::Schedule => Cause::Schedule,
         };
         Box::pin(async move {
             let mut actor = self.actor.clone();
             actor.request_id = self.ctx.random.uid();
-            import(&self.ctx, &actor, &key.namespace, request, cause, false).await.map(drop)
+            import(&self.ctx, &actor, &key.namespace, request, (cause, Lane::Background), false)
+                .await
+                .map(drop)
         })
     }
 }

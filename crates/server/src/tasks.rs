@@ -42,6 +42,11 @@ impl Tasks {
         self.start(future);
     }
 
+    /// Runs something short that blocks, on a thread that may.
+    pub fn spawn_blocking(&self, work: impl FnOnce() + Send + 'static) {
+        self.0.tracker.spawn_blocking(work);
+    }
+
     #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns")]
     fn start(&self, future: impl Future<Output = ()> + Send + 'static) {
         tokio::spawn(self.0.tracker.track_future(future));

@@ -5,7 +5,7 @@ mod serve;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory as _, Parser as _};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -15,10 +15,10 @@ fn main() -> ExitCode {
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         unreachable!("the provider is installed first thing, once");
     }
-    let arguments: Vec<_> = std::env::args_os().collect();
-    if arguments.get(1).is_some_and(|first| first == "serve") {
-        return serve::run(serve::Arguments::parse_from(&arguments[1..]));
+    let mut arguments = std::env::args_os().skip(1).peekable();
+    if arguments.peek().is_some_and(|first| first == "serve") {
+        return serve::run(serve::Arguments::parse_from(arguments));
     }
-    let own = [serve::Arguments::command().name("serve")];
-    ExitCode::from(cli::run(arguments.into_iter().skip(1), own, &cli::Io::process()))
+    let root = cli::command_line().subcommand(serve::Arguments::command().name("serve"));
+    ExitCode::from(cli::run_as(&root, arguments, &cli::Io::process()))
 }

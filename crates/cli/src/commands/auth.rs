@@ -135,7 +135,7 @@ mod tests {
     use crate::fake::{Script, run};
 
     #[track_caller]
-    fn check(line: &[&str], status: Value, out: &str, err: &str, code: u8) -> Value {
+    fn check(line: &[&str], status: &Value, out: &str, err: &str, code: u8) -> Value {
         let post = "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
         let script = Script::new([(post, 201, json!({"status": status}))]);
         let line: Vec<&str> = ["auth", "can-i"].iter().chain(line).copied().collect();
@@ -146,28 +146,22 @@ mod tests {
 
     #[test]
     fn the_answer_is_the_servers() {
-        let yes = json!({"allowed": true});
-        let asked = check(&["get", "is/app", "--subresource=layers"], yes.clone(), "yes\n", "", 0);
+        let yes = &json!({"allowed": true});
+        let asked = check(&["get", "is/app", "--subresource=layers"], yes, "yes\n", "", 0);
         assert_eq!(
             asked["resourceAttributes"],
             json!({"namespace": "ns", "verb": "get", "group": "image.openshift.io", "resource": "imagestreams", "subresource": "layers", "name": "app"})
         );
-        check(&["get", "is"], json!({"allowed": false, "reason": "RBAC"}), "no - RBAC\n", "", 1);
-        check(&["get", "is", "-q"], json!({"allowed": false}), "", "", 1);
+        check(&["get", "is"], &json!({"allowed": false, "reason": "RBAC"}), "no - RBAC\n", "", 1);
+        check(&["get", "is", "-q"], &json!({"allowed": false}), "", "", 1);
         check(
             &["get", "nosuch"],
-            yes.clone(),
+            yes,
             "yes\n",
             "Warning: the server doesn't have a resource type 'nosuch'\n\n",
             0,
         );
-        check(
-            &["frobnicate", "is"],
-            yes.clone(),
-            "yes\n",
-            "Warning: verb 'frobnicate' is not a known verb\n\n",
-            0,
-        );
+        check(&["frobnicate", "is"], yes, "yes\n", "Warning: verb 'frobnicate' is not a known verb\n\n", 0);
         let asked = check(&["get", "/healthz"], yes, "yes\n", "", 0);
         assert_eq!(asked, json!({"nonResourceAttributes": {"verb": "get", "path": "/healthz"}}));
     }

@@ -47,7 +47,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         return Err(plain("edit cancelled, no objects found"));
     }
     let shown: Vec<Value> = infos.iter().map(|info| tidied(&info.object)).collect();
-    let document = if let [only] = shown.as_slice() { only.clone() } else { print::list_of(shown.clone()) };
+    let document = if let [only] = shown.as_slice() { only.clone() } else { print::list_of(&shown) };
     let text = if as_json {
         format!("{}\n", crate::golang::json_pretty(&document))
     } else {

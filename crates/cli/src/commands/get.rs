@@ -252,7 +252,7 @@ async fn objects(
     if single && found.len() == 1 {
         printer.print(&found[0], &app.io)?;
     } else {
-        printer.print(&print::list_of(found), &app.io)?;
+        printer.print(&print::list_of(&found), &app.io)?;
     }
     Failure::gather(failures)
 }

@@ -24,6 +24,9 @@ pub enum Trust {
 
 /// Sends one request.
 pub trait Transport: fmt::Debug + Send + Sync {
+    /// Prepares what the first request would otherwise wait for. Blocks; for a thread that may.
+    fn warm(&self) {}
+
     /// Sends a request with an absolute URL and returns the answer once its headers are there.
     fn send(
         &self,

@@ -72,4 +72,4 @@ async fn reconcile(streams: &dyn Streams, timetable: &Timetable, key: &StreamKey
 
 #[cfg(test)]
 #[path = "import_tests.rs"]
-mod tests;
+pub(in crate::control) mod tests;

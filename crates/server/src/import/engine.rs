@@ -1,8 +1,9 @@
 //! What all imports of this server share: gates to hosts, connections, content that cannot change, work under way.
 //!
-//! Content is kept by digest and was checked against it, so it is right whoever asks; *whether* somebody may have it is
-//! asked of the registry every time, by the HEAD or GET of the tag or digest that they named. A tag is never believed
-//! to be where it was: the registry is asked, but only for its digest when the rest is known.
+//! Content is kept by the repository that showed it and by digest, and was checked against that. *Whether* somebody may
+//! have it is asked of the registry every time, by the HEAD or GET of the tag or digest that they named; a registry that
+//! only claims a digest gets nothing from here that it has not shown itself. A tag is never believed to be where it
+//! was: the registry is asked, but only for its digest when the rest is known.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -26,10 +27,13 @@ pub struct Engine {
     pub(super) gates: Arc<Gates>,
     pub(super) flights: Flights<(RepoKey, Digest), Result<Content, Fault>>,
     clients: Mutex<Lru<RepoKey, Kept>>,
-    content: Arc<Mutex<Lru<Digest, Content>>>,
+    content: Arc<Mutex<Contents>>,
     tags: Mutex<Lru<(RepoKey, String), Digest>>,
     sizes: Mutex<Lru<Digest, u64>>,
 }
+
+/// Content by repository and digest.
+type Contents = Lru<(Arc<str>, Digest), Content>;
 
 /// What a manifest is, worked out once.
 #[derive(Clone, Debug)]
@@ -88,16 +92,12 @@ impl Engine {
         lock(&self.clients).remove(key);
     }
 
-    pub(super) fn content(&self, digest: &Digest) -> Option<Content> {
-        lock(&self.content).get(digest).cloned()
+    pub(super) fn content(&self, repo: &Repo, digest: &Digest) -> Option<Content> {
+        lock(&self.content).get(&(Arc::clone(&repo.place), digest.clone())).cloned()
     }
 
-    pub(super) fn keep(&self, digest: &Digest, content: &Content) {
-        keep(&self.content, digest, content);
-    }
-
-    pub(super) fn shelf(&self) -> Shelf {
-        Shelf(Arc::clone(&self.content))
+    pub(super) fn shelf(&self, repo: &Repo) -> Shelf {
+        Shelf { content: Arc::clone(&self.content), place: Arc::clone(&repo.place) }
     }
 
     pub(super) fn last_digest(&self, key: &RepoKey, tag: &str) -> Option<Digest> {
@@ -117,18 +117,18 @@ impl Engine {
     }
 }
 
-/// Where content is put by work that may outlive the request that began it.
+/// Where content of a repository is put by work that may outlive the request that began it.
 #[derive(Clone, Debug)]
-pub(super) struct Shelf(Arc<Mutex<Lru<Digest, Content>>>);
+pub(super) struct Shelf {
+    content: Arc<Mutex<Contents>>,
+    place: Arc<str>,
+}
 
 impl Shelf {
     pub(super) fn keep(&self, digest: &Digest, content: &Content) {
-        keep(&self.0, digest, content);
+        let key = (Arc::clone(&self.place), digest.clone());
+        lock(&self.content).insert(key, content.clone(), content.weight());
     }
-}
-
-fn keep(shelf: &Mutex<Lru<Digest, Content>>, digest: &Digest, content: &Content) {
-    lock(shelf).insert(digest.clone(), content.clone(), content.weight());
 }
 
 impl Content {

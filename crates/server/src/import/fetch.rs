@@ -32,7 +32,7 @@ pub struct Job<'a> {
     pub mode: Mode,
     /// Which child of a list.
     pub platform: &'a Preference,
-    /// Where the tag that is imported into points, which is likely to be where it still points.
+    /// The image of the same repository that the tag which is imported into points at: probably it still does.
     pub expected: Option<&'a str>,
     /// The time of the request.
     pub now: Time,
@@ -109,7 +109,7 @@ impl Work<'_> {
     async fn run(&self, reference: &Named) -> About<Fetched> {
         let about = |fault| (fault, reference.clone());
         let content = match self.known().await.map_err(about)? {
-            Known::Stored(image) => return Ok(Fetched { image: Arc::new(image), children: Vec::new() }),
+            Known::Stored(image) => return Ok(Fetched { image, children: Vec::new() }),
             Known::Content(content) => content,
             Known::Not => self.ask().await.map_err(about)?,
         };
@@ -125,16 +125,15 @@ impl Work<'_> {
 
     /// What can be had for a HEAD.
     async fn known(&self) -> Result<Known, Fault> {
-        let worthwhile = match self.job.wanted {
-            Wanted::Digest(digest) => {
-                self.engine.content(digest).is_some() || self.stored_image(digest.as_str()).is_some()
-            }
+        let expected = self.job.expected.and_then(|digest| Some((digest, self.stored_image(digest)?)));
+        let kept = match self.job.wanted {
+            Wanted::Digest(digest) => self.engine.content(self.repo, digest).is_some(),
             Wanted::Tag(tag) => {
                 let last = self.engine.last_digest(&self.repo.key, tag);
-                last.is_some_and(|digest| self.engine.content(&digest).is_some())
-                    || self.job.expected.is_some_and(|digest| self.stored_image(digest).is_some())
+                last.is_some_and(|digest| self.engine.content(self.repo, &digest).is_some())
             }
         };
+        let worthwhile = kept || expected.is_some();
         if !worthwhile {
             return Ok(Known::Not);
         }
@@ -145,13 +144,17 @@ impl Work<'_> {
         {
             return Ok(Known::Not);
         }
-        if let Some(content) = self.engine.content(&digest) {
+        if let Some(content) = self.engine.content(self.repo, &digest) {
             if let Wanted::Tag(tag) = self.job.wanted {
                 self.engine.remember(&self.repo.key, tag, &digest);
             }
             return Ok(Known::Content(content));
         }
-        Ok(self.stored_image(digest.as_str()).map_or(Known::Not, Known::Stored))
+        // Only what the target holds already: a registry could claim the digest of an image that its users may not see.
+        match expected {
+            Some((expected, image)) if expected == digest.as_str() => Ok(Known::Stored(Arc::new(image))),
+            _ => Ok(Known::Not),
+        }
     }
 
     /// A stored image that is a complete answer: a single one.
@@ -166,7 +169,7 @@ impl Work<'_> {
             Wanted::Tag(tag) => {
                 let manifest = self.repo.manifest(self.job.wanted).await?;
                 let digest = manifest.digest().clone();
-                let content = match self.engine.content(&digest) {
+                let content = match self.engine.content(self.repo, &digest) {
                     Some(content) => content,
                     None => self.work_out(digest.clone(), Some(manifest)).await?,
                 };
@@ -183,7 +186,7 @@ impl Work<'_> {
 
     /// Makes content of a manifest that is given or fetched by digest; done once however many want it.
     async fn work_out(&self, digest: Digest, manifest: Option<Manifest>) -> Result<Content, Fault> {
-        let (repo, shelf) = (self.repo.clone(), self.engine.shelf());
+        let (repo, shelf) = (self.repo.clone(), self.engine.shelf(self.repo));
         let key = (repo.key.clone(), digest.clone());
         let content = self
             .engine
@@ -216,12 +219,10 @@ impl Work<'_> {
         let asked: Vec<_> = layers.map(|layer| self.layer_size(layer)).collect();
         let sizes: Vec<(Digest, u64)> = stream::iter(asked).buffered(BLOB_SIZES).try_collect().await?;
         let image = convert::with_sizes(image, &sizes).map_err(Fault::Unusable)?;
+        let name = image.metadata.name.clone();
         let content = Content::Image(Arc::new(image));
-        if let Ok(digest) = Digest::parse(match &content {
-            Content::Image(image) => &image.metadata.name,
-            Content::List(_) => "",
-        }) {
-            self.engine.keep(&digest, &content);
+        if let Ok(digest) = Digest::parse(&name) {
+            self.engine.shelf(self.repo).keep(&digest, &content);
         }
         Ok(content)
     }
@@ -276,7 +277,7 @@ impl Work<'_> {
 
     /// Content that a manifest of the same repository names.
     async fn child_content(&self, digest: &Digest) -> Result<Content, Fault> {
-        match self.engine.content(digest) {
+        match self.engine.content(self.repo, digest) {
             Some(content) => Ok(content),
             None => self.by_digest(digest).await,
         }
@@ -286,7 +287,7 @@ impl Work<'_> {
 /// What is known before the manifest is asked for.
 enum Known {
     /// The stored image is the answer.
-    Stored(Image),
+    Stored(Arc<Image>),
     /// Its content is kept.
     Content(Content),
     /// Nothing.

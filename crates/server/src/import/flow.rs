@@ -10,8 +10,8 @@ use machinery::image::{
 use machinery::meta::Status;
 use machinery::status::{ApiError, GroupResource};
 use machinery::time::Time;
-use oci::Reference;
 use oci::keyring::{Keyring, SecretFormat};
+use oci::{Named, Reference};
 
 use super::apply::{self, Applied};
 use super::fault::Fault;
@@ -154,14 +154,19 @@ impl Round<'_> {
         let mut expected = vec![None; plan.fetches.len()];
         for (spec, entry) in self.request.spec.images.iter().zip(&plan.images) {
             if let (Entry::Fetch(at), Some(to)) = (entry, &spec.to) {
-                expected[*at] = expected[*at].or_else(|| self.target(&to.name));
+                let source = &plan.sources[plan.fetches[*at].source];
+                expected[*at] = expected[*at].or_else(|| self.target(source, &to.name));
             }
         }
         expected
     }
 
-    fn target(&self, tag: &str) -> Option<&str> {
-        self.held.and_then(|held| held.stream.status.head(tag)).map(|head| head.image.as_str())
+    /// Where a tag points now, if that is an image of the same repository.
+    fn target(&self, source: &Source, tag: &str) -> Option<&str> {
+        let head = self.held.and_then(|held| held.stream.status.head(tag))?;
+        let place = Named::parse(&head.docker_image_reference).ok()?;
+        let same = (place.host(), place.path()) == (source.name.host(), source.name.path());
+        same.then_some(head.image.as_str())
     }
 
     async fn fetch(&self, job: Job<'_>, secrets: &Secrets) -> FetchResult {
@@ -215,7 +220,7 @@ impl Round<'_> {
                 return (tag, result.clone());
             }
             let (wanted, platform) = (Wanted::Tag(tag.clone()), &Preference::default());
-            let expected = self.target(&tag);
+            let expected = self.target(source, &tag);
             let job = Job { source, wanted: &wanted, mode, platform, expected, now: self.now };
             let result = self.fetch(job, secrets).await;
             (tag, result)

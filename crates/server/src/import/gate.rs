@@ -1,9 +1,10 @@
 //! Politeness: how many requests one host gets at once, and when it wants none.
 //!
 //! Every host has a gate of its own, so one that is slow or down holds up only what is asked of it. What the server
-//! imports by itself passes a second, common gate *after* the host's: whoever waits for a slow host occupies nothing
-//! that others need. A host whose connections fail again and again is asked by one background import at a time. A
-//! `Retry-After` closes the gate for everybody until then.
+//! imports by itself passes a second, common gate *after* the host's, of which one host gets half at the most, and gives
+//! its place there back when the answer takes long: whoever waits for a slow host occupies nothing that others need. A
+//! host whose connections fail again and again is asked by one background import at a time. A `Retry-After` closes the
+//! gate for everybody until then.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -30,13 +31,17 @@ pub enum Lane {
 pub struct Gates {
     hosts: Mutex<HashMap<String, Arc<Gate>>>,
     background: Arc<Semaphore>,
+    /// Background requests that one host gets at once.
+    share: usize,
 }
 
 /// The gate of one host.
 #[derive(Debug)]
 pub struct Gate {
     requests: Arc<Semaphore>,
-    /// The only way in for background imports while the host is suspect.
+    /// The way in for background imports.
+    background: Arc<Semaphore>,
+    /// The only one while the host is suspect.
     narrow: Arc<Semaphore>,
     failures: AtomicU32,
     closed_until: Mutex<Option<Instant>>,
@@ -45,7 +50,15 @@ pub struct Gate {
 /// Permission to send one request; dropped when the answer has been read.
 #[derive(Debug)]
 pub struct Pass {
-    _permits: [Option<OwnedSemaphorePermit>; 3],
+    _host: [Option<OwnedSemaphorePermit>; 3],
+    common: Option<OwnedSemaphorePermit>,
+}
+
+impl Pass {
+    /// Gives the place among all background requests back, because the answer takes long.
+    pub fn yield_place(&mut self) {
+        self.common = None;
+    }
 }
 
 /// The host asked for a longer pause than anybody here waits.
@@ -58,7 +71,9 @@ pub struct Closed {
 impl Gates {
     /// Gates that let `background` requests of the server's own pass at once.
     pub fn new(background: usize) -> Gates {
-        Gates { hosts: Mutex::default(), background: Arc::new(Semaphore::new(background.max(1))) }
+        let background = background.max(1);
+        let share = (background / 2).max(1);
+        Gates { hosts: Mutex::default(), background: Arc::new(Semaphore::new(background)), share }
     }
 
     /// The gate of a host.
@@ -72,6 +87,7 @@ impl Gates {
         }
         let gate = Arc::new(Gate {
             requests: Arc::new(Semaphore::new(HOST_REQUESTS)),
+            background: Arc::new(Semaphore::new(self.share)),
             narrow: Arc::new(Semaphore::new(1)),
             failures: AtomicU32::new(0),
             closed_until: Mutex::new(None),
@@ -85,39 +101,32 @@ impl Gates {
     /// # Errors
     /// [`Closed`] when the pause is longer.
     pub async fn pass(&self, gate: &Gate, lane: Lane, patience: Duration) -> Result<Pass, Closed> {
-        let narrow = match lane {
-            Lane::Background if gate.is_suspect() => Some(acquire(&gate.narrow).await),
-            _ => None,
-        };
-        let request = acquire(&gate.requests).await;
+        let background = lane == Lane::Background;
+        let narrow = acquire_if(background && gate.is_suspect(), &gate.narrow).await;
+        let share = acquire_if(background, &gate.background).await;
+        let request = acquire_if(true, &gate.requests).await;
         while let Some(remaining) = gate.remaining() {
             if remaining > patience {
                 return Err(Closed { remaining });
             }
             tokio::time::sleep(remaining).await;
         }
-        let background = match lane {
-            Lane::Background => Some(acquire(&self.background).await),
-            Lane::Interactive => None,
-        };
-        Ok(Pass { _permits: [narrow, Some(request), background] })
+        let common = acquire_if(background, &self.background).await;
+        Ok(Pass { _host: [narrow, share, request], common })
     }
 }
 
 impl Gate {
     /// Takes in how a request went.
     pub fn learn<T>(&self, result: &Result<T, RegistryError>) {
-        match result {
-            Err(error) => {
-                if let Some(pause) = error.retry_after() {
-                    self.close(pause.min(PAUSE_MOST));
-                }
-                if error.is_transport() {
-                    self.failed();
-                    return;
-                }
+        if let Err(error) = result {
+            if let Some(pause) = error.retry_after() {
+                self.close(pause.min(PAUSE_MOST));
             }
-            Ok(_) => {}
+            if error.is_transport() {
+                self.failed();
+                return;
+            }
         }
         self.failures.store(0, Ordering::Relaxed);
     }
@@ -151,8 +160,11 @@ impl Gate {
     }
 }
 
-async fn acquire(semaphore: &Arc<Semaphore>) -> OwnedSemaphorePermit {
-    Arc::clone(semaphore).acquire_owned().await.expect("the gates' semaphores are never closed")
+async fn acquire_if(wanted: bool, semaphore: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    if !wanted {
+        return None;
+    }
+    Some(Arc::clone(semaphore).acquire_owned().await.expect("the gates' semaphores are never closed"))
 }
 
 #[cfg(test)]
@@ -175,6 +187,21 @@ mod tests {
         assert!(gates.pass(&other, Lane::Background, LONG).now_or_never().is_some());
         held.pop();
         assert!(gates.pass(&slow, Lane::Background, LONG).now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn background_imports_share_and_slow_ones_give_their_place_back() {
+        let gates = Gates::new(4);
+        let (a, b, c) = (gates.of("a"), gates.of("b"), gates.of("c"));
+        let mut held = Vec::new();
+        for gate in [&a, &a, &b, &b] {
+            held.push(gates.pass(gate, Lane::Background, LONG).now_or_never().unwrap().unwrap());
+        }
+        assert!(gates.pass(&a, Lane::Background, LONG).now_or_never().is_none());
+        assert!(gates.pass(&c, Lane::Background, LONG).now_or_never().is_none());
+        held[0].yield_place();
+        assert!(gates.pass(&c, Lane::Background, LONG).now_or_never().is_some());
+        assert!(gates.pass(&a, Lane::Background, LONG).now_or_never().is_none());
     }
 
     #[tokio::test(start_paused = true)]

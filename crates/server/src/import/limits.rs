@@ -8,6 +8,8 @@ pub const HOST_REQUESTS: usize = 16;
 pub const REQUEST_FETCHES: usize = 16;
 /// Time one fetch may take, waiting included: less than a request may, so that the others' results still count.
 pub const FETCH_TIME: Duration = Duration::from_secs(25);
+/// Time after which an answer counts as slow, so that who waits for it gives room to others.
+pub const SLOW_AFTER: Duration = Duration::from_secs(2);
 /// Longest pause that is made because a registry asks for one; a fetch that would have to wait longer fails at once.
 pub const PAUSE_MOST: Duration = Duration::from_secs(15 * 60);
 /// Transport failures in a row after which a host is asked by one background import at a time.
@@ -20,7 +22,7 @@ pub const CONTENT_BYTES: usize = 64 << 20;
 pub const REPOSITORIES: usize = 1024;
 /// How long what was learnt about a repository's registry is believed.
 pub const REPOSITORY_AGE: Duration = Duration::from_secs(60);
-/// Rounds of an import that only met a registry's blob sizes: blobs asked for at once.
+/// Blobs whose sizes are asked for at once.
 pub const BLOB_SIZES: usize = 8;
 /// Layer sizes that are remembered.
 pub const LAYER_SIZES: usize = 2048;

@@ -134,7 +134,7 @@ impl Replay {
                 }
                 Some(match self.world.held(name) {
                     Some(mut stream) => {
-                        crate::stream::decorate(&mut stream, &self.world.rules);
+                        crate::stream::decorate(&mut stream, &self.world.images);
                         (200, object(&stream))
                     }
                     None => {
@@ -177,7 +177,7 @@ async fn check(name: &str, compared_steps: usize) {
     let path = format!("{}/../../tests/conformance/cases/imports/{name}.json", env!("CARGO_MANIFEST_DIR"));
     let case: Case = serde_json::from_str(&substitute(&std::fs::read_to_string(&path).unwrap())).unwrap();
     let mut world = World::new();
-    world.rules.internal_registry = "172.30.56.218:5000".into();
+    world.images.internal_registry_hostname = "172.30.56.218:5000".into();
     fill(&world.upstream);
     let replay = Replay { world };
     let mut compared = 0;

@@ -9,10 +9,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use oci::client::{RegistryError, RepositoryClient, RepositorySettings, Selector, Transport};
 use oci::keyring::Credentials;
-use oci::{Digest, Manifest, limits};
+use oci::{Digest, Manifest};
 use tokio::time::Instant;
 
 use super::gate::{Closed, Gate, Gates, Lane};
+use super::limits::{FETCH_TIME, SLOW_AFTER};
 use super::plan::{Source, Wanted};
 
 /// A repository that can be asked.
@@ -23,6 +24,8 @@ pub struct Repo {
     gates: Arc<Gates>,
     /// Who shares what was learnt about it.
     pub key: RepoKey,
+    /// `host/path`.
+    pub place: Arc<str>,
     /// On whose behalf.
     pub lane: Lane,
 }
@@ -97,7 +100,8 @@ impl Kept {
     /// The repository, for one request.
     pub fn open(&self, gates: &Arc<Gates>, key: RepoKey, lane: Lane) -> Repo {
         let gate = gates.of(&key.host);
-        Repo { client: Arc::clone(&self.client), gate, gates: Arc::clone(gates), key, lane }
+        let place = format!("{}/{}", key.host, key.path).into();
+        Repo { client: Arc::clone(&self.client), gate, gates: Arc::clone(gates), key, place, lane }
     }
 }
 
@@ -117,7 +121,7 @@ impl Repo {
 
     /// A configuration, checked.
     pub async fn config(&self, digest: &Digest) -> Result<Bytes, AskError> {
-        self.ask(async { self.client.get_blob(digest, limits::CONFIG_BYTES).await }).await
+        self.ask(async { self.client.get_blob(digest, oci::limits::CONFIG_BYTES).await }).await
     }
 
     /// A blob's length, 0 when the registry does not say.
@@ -136,8 +140,15 @@ impl Repo {
     }
 
     async fn ask<T>(&self, question: impl Future<Output = Result<T, RegistryError>>) -> Result<T, AskError> {
-        let _pass = self.gates.pass(&self.gate, self.lane, super::limits::FETCH_TIME).await?;
-        let answer = question.await;
+        let mut pass = self.gates.pass(&self.gate, self.lane, FETCH_TIME).await?;
+        tokio::pin!(question);
+        let answer = match tokio::time::timeout(SLOW_AFTER, &mut question).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                pass.yield_place();
+                question.await
+            }
+        };
         self.gate.learn(&answer);
         Ok(answer?)
     }

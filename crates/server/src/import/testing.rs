@@ -1,6 +1,6 @@
 //! An upstream registry in memory, as a transport: content, credentials and trouble are scripted, requests are counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ struct State {
     blobs: BTreeMap<(String, String), Bytes>,
     tags: BTreeMap<String, Vec<String>>,
     passwords: BTreeMap<String, String>,
+    token_hosts: BTreeSet<String>,
     trouble: BTreeMap<String, Trouble>,
     log: Vec<String>,
     pace: Duration,
@@ -37,6 +38,8 @@ pub(crate) enum Trouble {
     Answers(u16, &'static str, Option<u64>),
     /// It sends other bytes than it says.
     Corrupt,
+    /// It claims to have this digest, whatever is asked for by HEAD.
+    Claims(Digest),
 }
 
 impl Upstream {
@@ -98,15 +101,6 @@ impl Upstream {
         self.put(repository, tag, media_type, raw.as_bytes())
     }
 
-    /// Takes a tag or digest out of a repository.
-    pub(crate) fn remove(&self, repository: &str, reference: &str) {
-        let mut state = self.state();
-        state.manifests.remove(&(repository.to_owned(), reference.to_owned()));
-        if let Some(tags) = state.tags.get_mut(repository) {
-            tags.retain(|tag| tag != reference);
-        }
-    }
-
     /// Gives the image of one `host/path:tag` another such name as well, in its repository.
     pub(crate) fn copy(&self, source: &str, target: &str) {
         let ((from, tag), (to, name)) = (source.rsplit_once(':').unwrap(), target.rsplit_once(':').unwrap());
@@ -141,6 +135,11 @@ impl Upstream {
         use base64::Engine as _;
         let encoded = base64::engine::general_purpose::STANDARD.encode(name_and_password);
         self.state().passwords.insert(host.to_owned(), format!("Basic {encoded}"));
+    }
+
+    /// Lets a host give tokens to anybody, but refuse all passwords.
+    pub(crate) fn give_tokens(&self, host: &str) {
+        self.state().token_hosts.insert(host.to_owned());
     }
 
     /// Makes trouble at a host, or ends it.
@@ -178,6 +177,11 @@ impl Upstream {
             answer.headers_mut().insert("www-authenticate", "Basic realm=\"r\"".parse().unwrap());
             return answer;
         }
+        if state.token_hosts.contains(&host)
+            && let Some(answer) = with_tokens(&host, &path, shown("authorization").as_deref())
+        {
+            return answer;
+        }
         let rest = path.strip_prefix("/v2/").unwrap();
         if rest.is_empty() {
             return reply(200, "application/json", Bytes::from_static(b"{}"));
@@ -205,7 +209,9 @@ impl Upstream {
         let length = raw.len();
         let mut answer = reply(status, &media_type, if head { Bytes::new() } else { raw });
         answer.headers_mut().insert("content-length", length.into());
-        if status == 200 && !corrupt {
+        if let (Some(Trouble::Claims(claimed)), true) = (&trouble, head) {
+            answer.headers_mut().insert("docker-content-digest", claimed.as_str().parse().unwrap());
+        } else if status == 200 && !corrupt {
             answer.headers_mut().insert("docker-content-digest", digest.as_str().parse().unwrap());
         }
         answer
@@ -233,6 +239,28 @@ fn content(state: &State, host: &str, rest: &str) -> (u16, Bytes, String) {
         Some(raw) => (200, raw.clone(), media::OCTET_STREAM.to_owned()),
         None => missing("BLOB_UNKNOWN"),
     }
+}
+
+/// A registry that gives tokens to anybody but to those who show a password.
+fn with_tokens(host: &str, path: &str, authorization: Option<&str>) -> Option<Response<ResponseBody>> {
+    if path == "/token" {
+        return Some(if authorization.is_some() {
+            reply(
+                401,
+                "application/json",
+                Bytes::from_static(br#"{"details":"incorrect username or password"}"#),
+            )
+        } else {
+            reply(200, "application/json", Bytes::from_static(br#"{"token":"t"}"#))
+        });
+    }
+    if authorization == Some("Bearer t") {
+        return None;
+    }
+    let mut answer = error(401, "UNAUTHORIZED", "authentication required");
+    let challenge = format!("Bearer realm=\"https://{host}/token\",service=\"{host}\"");
+    answer.headers_mut().insert("www-authenticate", challenge.parse().unwrap());
+    Some(answer)
 }
 
 fn error(status: u16, code: &str, message: &str) -> Response<ResponseBody> {

@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::control::{Change, StreamKey, Streams, Why};
 use crate::random::Random;
 use crate::settings::ImageSettings;
-use crate::stream::{self, Access, Lookup, Passage, StreamLimits, StreamSettings, Writer};
+use crate::stream::{self, Access, AllowedRegistries, Lookup, Passage, StreamLimits, Writer};
 
 pub(crate) const NS: &str = "ns1";
 
@@ -30,7 +30,6 @@ pub(crate) struct World {
     transport: Arc<dyn Transport>,
     engine: Engine,
     pub(crate) images: ImageSettings,
-    pub(crate) rules: StreamSettings,
     pub(crate) limits: StreamLimits,
     pub(crate) dry_run: bool,
     clock: Clock,
@@ -56,7 +55,6 @@ impl World {
             transport,
             engine: Engine::with_background(4),
             images: ImageSettings::default(),
-            rules: StreamSettings::default(),
             limits: StreamLimits::default(),
             dry_run: false,
             clock: Clock::simulated("2026-03-01T00:00:00Z".parse().unwrap()),
@@ -103,7 +101,7 @@ impl World {
     ) -> Result<ImageStream, ApiError> {
         let key = StreamKey::new(NS, &new.metadata.name);
         let now = self.clock.now();
-        let passage = Passage { now, writer, settings: &self.rules, lookup: &Nobody, limits: &self.limits };
+        let passage = Passage { now, writer, settings: &self.images, lookup: &Nobody, limits: &self.limits };
         let passed = stream::pass(old.map(|old| &old.stream), new, &passage)
             .map_err(|errors| stream::invalid(&key.name, &errors))?;
         let mut streams = self.lock_streams();
@@ -180,7 +178,11 @@ impl Surroundings for World {
     }
 
     fn admit(&self, reference: &Reference) -> Result<(), String> {
-        self.rules.allowed.admit(reference, stream::Transport::Secure, &stream::Exempt::default())
+        AllowedRegistries::of(&self.images).admit(
+            reference,
+            stream::Transport::Secure,
+            &stream::Exempt::default(),
+        )
     }
 
     fn stream(&self, namespace: &str, name: &str) -> Result<Option<Held>, ApiError> {
@@ -196,7 +198,7 @@ impl Surroundings for World {
     }
 
     fn decorate(&self, stream: &mut ImageStream) {
-        stream::decorate(stream, &self.rules);
+        stream::decorate(stream, &self.images);
     }
 
     fn write<'a>(

@@ -8,6 +8,7 @@ use super::call::Call;
 use super::reply::Reply;
 use super::tag_writes;
 use super::write::{check_namespace, settle_namespace};
+use crate::import::Lane;
 use crate::ledger::Cause;
 use crate::{limits, surroundings};
 
@@ -23,8 +24,14 @@ pub(super) async fn create(call: &Call) -> Result<Reply, ApiError> {
     check_namespace(call, call.of(), &request.metadata.name)?;
     tag_writes::check_new(&request.metadata)?;
     let limit = call.timeout()?.map_or(limits::IMPORT_TIME, |asked| asked.min(limits::IMPORT_TIME));
-    let import =
-        surroundings::import(&call.ctx, &call.actor, call.namespace(), request, Cause::Import, dry_run);
+    let import = surroundings::import(
+        &call.ctx,
+        &call.actor,
+        call.namespace(),
+        request,
+        (Cause::Import, Lane::Interactive),
+        dry_run,
+    );
     match tokio::time::timeout(limit, import).await {
         Ok(done) => Ok(Reply::object(201, json::object(&done?))),
         Err(_) => Err(ApiError::timeout(

@@ -67,6 +67,6 @@ async fn save(
     }
     let errors: Vec<FieldError> = image::validate_update(&changed, &loaded.object);
     let to_images = call.to(resource::images());
-    strategy::reject(&to_images, &changed.metadata.name, errors)?;
+    strategy::reject(&to_images, &changed.metadata.name, &errors)?;
     strategy::commit(&to_images, Some(loaded), changed, dry_run).await.map(drop)
 }

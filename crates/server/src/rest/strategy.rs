@@ -5,14 +5,14 @@
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use machinery::decode::{self, Decoded};
-use machinery::field::FieldErrors;
+use machinery::field::{FieldError, FieldErrors};
 use machinery::image::{Image, ImageStream};
 use machinery::json;
 use machinery::patch::{self, MergeSchema};
 use machinery::status::{ApiError, GroupResource};
 use machinery::validate::{self, Scope};
 use serde_json::Value;
-use store::{CommitError, Expect, Key, Revision, Txn};
+use store::{Expect, Key, Revision, Txn};
 
 use super::call::Call;
 use crate::context::Ctx;
@@ -178,7 +178,7 @@ impl Strategy for Image {
             if let Some(why) = failed {
                 tracing::warn!(image = new.metadata.name, %why, "metadata could not be derived; stored without");
             }
-            reject(call, &new.metadata.name, errors)?;
+            reject(call, &new.metadata.name, &errors)?;
             commit(call, old, new, dry_run).await
         })
     }
@@ -237,7 +237,7 @@ impl Strategy for Plain {
                 errors.extend(validate::object_meta_update(&new.metadata, &before.metadata));
             }
             errors.extend((rules.validate)(&new, before));
-            reject(call, &new.metadata.name, errors)?;
+            reject(call, &new.metadata.name, &errors)?;
             commit(call, old, new, dry_run).await
         })
     }
@@ -281,11 +281,11 @@ fn prepare_generation(rules: &PlainRules, new: &mut Plain, old: Option<&Plain>) 
 }
 
 /// 422 when there are errors.
-pub(super) fn reject(call: &Call, name: &str, errors: FieldErrors) -> Result<(), ApiError> {
+pub(super) fn reject(call: &Call, name: &str, errors: &[FieldError]) -> Result<(), ApiError> {
     if errors.is_empty() {
         return Ok(());
     }
-    Err(ApiError::invalid(GroupResource::new(call.resource.group, call.resource.kind), name, &errors))
+    Err(ApiError::invalid(GroupResource::new(call.resource.group, call.resource.kind), name, errors))
 }
 
 /// Commits one object as it is. Nothing is written when it equals what is stored.
@@ -307,21 +307,13 @@ pub(super) async fn commit<T: Storable>(
     }
     let expect = old.map_or(Expect::Absent, |old| Expect::At(old.revision));
     let txn = Txn::new().guard(key.clone(), expect).put(key, value);
-    let revision =
-        call.ctx.store.commit(txn).await.map_err(|error| commit_failed(call, error, &name, old.is_none()))?;
+    let revision = call
+        .ctx
+        .store
+        .commit(txn)
+        .await
+        .map_err(|error| streams::commit_failed(&error, call.of(), &name, old.is_none()))?;
     call.ctx.settle(revision).await?;
     new.metadata_mut().resource_version = revision.to_string();
     Ok(Loaded { object: new, revision })
-}
-
-/// Turns a failed commit into what the client is told.
-pub(super) fn commit_failed(call: &Call, error: CommitError, name: &str, creating: bool) -> ApiError {
-    let of = call.of();
-    match error {
-        CommitError::Conflict { .. } if creating => ApiError::already_exists(of, name),
-        CommitError::Conflict { .. } => ApiError::modified(of, name),
-        CommitError::TooLarge { .. } => ApiError::too_large(error.to_string()),
-        CommitError::Duplicate { .. } => ApiError::internal(&error.to_string()),
-        CommitError::Unavailable(_) => ApiError::unavailable(error.to_string()),
-    }
 }

@@ -20,7 +20,7 @@ use crate::{
     registry::Registries,
     replay::{
         Peer,
-        case::{Case, Difference},
+        case::{Case, Difference, Limits, PATIENCE},
         names::Names,
         ratchet::Ratchet,
     },
@@ -31,6 +31,8 @@ use crate::{
 
 /// How many cases run at once unless a person says otherwise.
 const AT_ONCE: usize = 6;
+/// What a case that is known to differ waits for, in seconds: nobody wants to wait for what does not come.
+const KNOWN_PATIENCE: f64 = 3.0;
 /// Lines of difference shown a step.
 const LINES: usize = 40;
 
@@ -46,8 +48,8 @@ async fn recorded_cases_agree() {
 
     let outcomes: Vec<(&Case, Vec<Difference>)> = stream::iter(&cases)
         .map(|case| {
-            let place = &place;
-            async move { (case, replay(case, place).await) }
+            let (place, known) = (&place, ratchet.reason(&case.name).is_some());
+            async move { (case, replay(case, place, known).await) }
         })
         .buffer_unordered(number("WEIR_AT_ONCE", AT_ONCE))
         .collect()
@@ -144,7 +146,7 @@ fn named(url: &str) -> Api {
     Api::new(url, token.as_deref().map(str::trim), ca.as_deref())
 }
 
-async fn replay(case: &Case, place: &Place) -> Vec<Difference> {
+async fn replay(case: &Case, place: &Place, known: bool) -> Vec<Difference> {
     let mut names = Names::fresh(&place.registry, &place.private);
     let first = format!("case-{}", random_hex(4));
     for number in 1..=case.namespaces {
@@ -157,7 +159,8 @@ async fn replay(case: &Case, place: &Place) -> Vec<Difference> {
         }
         names.learn(&name, &word);
     }
-    case.replay(place, &mut names, number("WEIR_LINES", LINES)).await
+    let patience = if known { KNOWN_PATIENCE } else { PATIENCE };
+    case.replay(place, &mut names, Limits { lines: number("WEIR_LINES", LINES), patience }).await
 }
 
 fn report(mut outcomes: Vec<(&Case, Vec<Difference>)>, ratchet: &Ratchet) -> String {

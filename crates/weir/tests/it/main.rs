@@ -13,6 +13,7 @@ mod registry;
 mod replay;
 mod screen;
 mod server;
+mod session;
 mod transcript;
 mod upstream;
 

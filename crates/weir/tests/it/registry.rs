@@ -82,7 +82,10 @@ impl Drop for Registry {
         let _ = self.process.kill();
         let _ = self.process.wait();
         if std::thread::panicking() {
-            eprintln!("--- the registry at {} said:\n{}", self.host, log(self.folder.path()));
+            let log = log(self.folder.path());
+            let lines: Vec<&str> = log.lines().filter(|line| !line.contains("level=info")).collect();
+            let last = lines[lines.len().saturating_sub(10)..].join("\n");
+            eprintln!("--- the registry at {} said at last:\n{last}", self.host);
         }
     }
 }

@@ -8,17 +8,12 @@
 
 use std::sync::LazyLock;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use regex::{Captures, Regex};
+use regex::Regex;
 
-use crate::replay::normal::{recent_times, uids};
+use crate::replay::normal::{recent_times, recorded_secrets, secrets, uids};
 
 /// Word of this run and what stands for it.
 pub(crate) type Words = Vec<(String, String)>;
-
-/// The hosts of the upstream registries when the recordings were made. They are still in there where the recorder did
-/// not look: in base64.
-const RECORDED_HOSTS: [(&str, &str); 2] = [("127.0.0.1:5001", "{registry}"), ("127.0.0.1:5002", "{private}")];
 
 fn pattern(text: &str) -> Regex {
     Regex::new(text).expect("a constant pattern")
@@ -35,37 +30,21 @@ static AGO: LazyLock<Regex> = LazyLock::new(|| {
 });
 static AGE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\d+[smhd](\d+[smh])?$"));
 static BLANKS: LazyLock<Regex> = LazyLock::new(|| pattern(r" {2,}"));
-static ENCODED: LazyLock<Regex> = LazyLock::new(|| pattern(r"[A-Za-z0-9+/]{40,}={0,2}"));
 static OWN_NAME: LazyLock<Regex> = LazyLock::new(|| pattern(r"\boc\b"));
 
 /// What was recorded, as it is compared; `ours` says that our client ran the command and names itself.
 pub(crate) fn recorded(text: &str, ours: bool) -> String {
-    let hosts = RECORDED_HOSTS.map(|(host, name)| (host.to_owned(), name.to_owned()));
-    let text = decode(text, &hosts);
+    let text = recorded_secrets(text);
     let text = if ours { OWN_NAME.replace_all(&text, "weir").into_owned() } else { text };
     normal(&text)
 }
 
 /// What this run printed, as it is compared.
 pub(crate) fn found(text: &str, words: &Words) -> String {
-    normal(&replace(&decode(text, words), words))
-}
-
-fn replace(text: &str, words: &[(String, String)]) -> String {
-    words.iter().fold(text.to_owned(), |text, (word, name)| text.replace(word, name))
-}
-
-/// Shows what is inside an encoded secret: it holds the host of a registry, which differs from run to run.
-fn decode(text: &str, words: &[(String, String)]) -> String {
-    ENCODED
-        .replace_all(text, |captures: &Captures<'_>| {
-            let inside = STANDARD.decode(&captures[0]).ok().and_then(|raw| String::from_utf8(raw).ok());
-            match inside.filter(|inside| inside.contains("\"auths\"")) {
-                Some(inside) => format!("base64({})", replace(&inside, words)),
-                None => captures[0].to_owned(),
-            }
-        })
-        .into_owned()
+    let hosts: Vec<(&str, &str)> =
+        words.iter().map(|(word, name)| (name.trim_matches(['{', '}']), word.as_str())).collect();
+    let text = secrets(text, &hosts);
+    normal(&words.iter().fold(text, |text, (word, name)| text.replace(word, name)))
 }
 
 fn normal(text: &str) -> String {
@@ -145,6 +124,8 @@ fn cells(line: &str) -> Vec<Vec<&str>> {
 
 #[cfg(test)]
 mod tests {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+
     use super::*;
 
     fn words() -> Words {

@@ -94,6 +94,14 @@ impl WebTransport {
 }
 
 impl Transport for WebTransport {
+    fn warm(&self) {
+        for (trust, direct) in [(Trust::Verified, false), (Trust::Insecure, true)] {
+            if let Err(error) = self.client(trust, direct) {
+                tracing::warn!(%error, "the client for other registries");
+            }
+        }
+    }
+
     fn send(
         &self,
         request: Request<Bytes>,

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::api::{Answer, Request};
 
-/// How long a step with `until` is repeated unless it says otherwise, and how often.
-const PATIENCE: f64 = 30.0;
+/// How long a step with `until` is repeated unless it says otherwise, in seconds, and how often.
+pub(crate) const PATIENCE: f64 = 30.0;
 const PAUSE: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Deserialize)]
@@ -82,25 +82,39 @@ pub(crate) struct Difference {
     pub(crate) text: String,
 }
 
+/// How much a replay takes upon itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Lines of a difference that are shown.
+    pub(crate) lines: usize,
+    /// The longest that a step waits, in seconds.
+    pub(crate) patience: f64,
+}
+
 impl Case {
     pub(crate) fn read(file: &Path) -> Self {
         let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
     }
 
-    /// Makes every step; empty means that the case agrees. `lines` limits what is shown of a difference.
-    pub(crate) async fn replay(&self, peer: &impl Peer, names: &mut Names, lines: usize) -> Vec<Difference> {
+    /// Makes every step; empty means that the case agrees.
+    pub(crate) async fn replay(
+        &self,
+        peer: &impl Peer,
+        names: &mut Names,
+        limits: Limits,
+    ) -> Vec<Difference> {
         let mut differences = Vec::new();
         for (number, step) in self.steps.iter().enumerate() {
             let title = format!("step {}: {} {}", number + 1, step.method, step.path);
-            let found = match step.make(peer, names).await {
+            let found = match step.make(peer, names, limits.patience).await {
                 Ok(found) => found,
                 Err(error) => {
                     differences.push(Difference { step: title, text: format!("could not run: {error}") });
                     return differences;
                 }
             };
-            if let Some(text) = step.difference(&found, names, lines) {
+            if let Some(text) = step.difference(&found, names, limits.lines) {
                 differences.push(Difference { step: title, text });
             }
         }
@@ -109,14 +123,14 @@ impl Case {
 }
 
 impl Step {
-    async fn make(&self, peer: &impl Peer, names: &mut Names) -> Result<Answer, String> {
+    async fn make(&self, peer: &impl Peer, names: &mut Names, patience: f64) -> Result<Answer, String> {
         let path = quote(&names.text(&self.path));
         let answer = match self.method.as_str() {
             "COPY" => {
                 peer.copy(&path, &String::from_utf8_lossy(&self.body(names).unwrap_or_default())).await?
             }
             "REMOVE" => peer.remove(&path).await?,
-            _ => self.ask(peer, &self.request(path, names), names).await?,
+            _ => self.ask(peer, &self.request(path, names), names, patience).await?,
         };
         for (name, place) in &self.save {
             let word = match pick(&answer.body, place) {
@@ -130,11 +144,18 @@ impl Step {
     }
 
     /// Asks once, or until the answer holds what the step waits for or its time is over.
-    async fn ask(&self, peer: &impl Peer, request: &Request, names: &Names) -> Result<Answer, String> {
+    async fn ask(
+        &self,
+        peer: &impl Peer,
+        request: &Request,
+        names: &Names,
+        patience: f64,
+    ) -> Result<Answer, String> {
         let Some(until) = &self.until else { return peer.call(request).await };
         let until: BTreeMap<String, Value> =
             until.iter().map(|(path, value)| (names.text(path), names.value(value))).collect();
-        let deadline = Instant::now() + Duration::from_secs_f64(self.seconds.unwrap_or(PATIENCE));
+        let deadline =
+            Instant::now() + Duration::from_secs_f64(self.seconds.unwrap_or(PATIENCE).min(patience));
         loop {
             let answer = peer.call(request).await?;
             if reached(&answer.body, &until) || Instant::now() > deadline {

@@ -4,18 +4,23 @@
 //! run by the fixed words that recorded answers hold: `UID`, `RV`, `NOW`, `CONTINUE`, `{ns}` and the like; recorded
 //! answers are in that form already. [`ordered`], which both sides go through, leaves out what is no part of the
 //! contract: the order of a list's objects and of a table's rows, relative times, and when an image that is embedded in
-//! another answer was stored, because an earlier case may have imported it.
+//! another answer was stored, because an earlier case may have imported it. Encoded credentials are shown decoded.
 
 use std::sync::LazyLock;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
-use regex::Regex;
+use regex::{Captures, Regex};
 use serde_json::{Map, Value};
 
 use super::names::Names;
 
 /// A time is of this run when it is no further from now than this, in seconds.
 const RECENT: i64 = 7200;
+
+/// The hosts of the upstream registries when the recordings were made. They are still in there where the recorder did
+/// not look: in base64.
+const RECORDED_HOSTS: [(&str, &str); 2] = [("registry", "127.0.0.1:5001"), ("private", "127.0.0.1:5002")];
 
 fn pattern(text: &str) -> Regex {
     Regex::new(text).expect("a constant pattern")
@@ -27,6 +32,7 @@ static TIME: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"\b(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.\d+)?Z"));
 static AGO: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^(Less than a second|\d+ seconds?|About a minute|\d+ minutes) ago$"));
+static ENCODED: LazyLock<Regex> = LazyLock::new(|| pattern(r"[A-Za-z0-9+/]{40,}={0,2}"));
 /// Resource versions inside messages, and what stands there in recordings.
 static VERSIONS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     vec![
@@ -73,7 +79,7 @@ fn words(text: &str, masks: &[(&str, &str)], key: Option<&str>) -> String {
         Some("continue") if !text.is_empty() => return "CONTINUE".to_owned(),
         _ => {}
     }
-    let mut text = text.to_owned();
+    let mut text = secrets(text, masks);
     for (name, word) in masks {
         if text.contains(word) {
             text = text.replace(word, &format!("{{{name}}}"));
@@ -86,10 +92,33 @@ fn words(text: &str, masks: &[(&str, &str)], key: Option<&str>) -> String {
     recent_times(&text)
 }
 
+/// Shows what is inside encoded credentials for registries: it holds their hosts, which differ from run to run.
+pub(crate) fn secrets(text: &str, hosts: &[(&str, &str)]) -> String {
+    ENCODED
+        .replace_all(text, |captures: &Captures<'_>| {
+            let inside = STANDARD.decode(&captures[0]).ok().and_then(|raw| String::from_utf8(raw).ok());
+            match inside.filter(|inside| inside.contains("\"auths\"")) {
+                Some(inside) => {
+                    let masked = hosts
+                        .iter()
+                        .fold(inside, |inside, (name, host)| inside.replace(host, &format!("{{{name}}}")));
+                    format!("base64({masked})")
+                }
+                None => captures[0].to_owned(),
+            }
+        })
+        .into_owned()
+}
+
+/// The same for what was recorded.
+pub(crate) fn recorded_secrets(text: &str) -> String {
+    secrets(text, &RECORDED_HOSTS)
+}
+
 /// Times of this run become `NOW`; others are facts.
 pub(crate) fn recent_times(text: &str) -> String {
     let now = now();
-    TIME.replace_all(text, |found: &regex::Captures<'_>| {
+    TIME.replace_all(text, |found: &Captures<'_>| {
         let recent = format!("{}Z", &found[1])
             .parse::<Timestamp>()
             .is_ok_and(|at| (now.as_second() - at.as_second()).abs() < RECENT);
@@ -123,7 +152,7 @@ pub(crate) fn ordered(value: &Value) -> Value {
             Value::Object(fields)
         }
         Value::Array(items) => items.iter().map(ordered).collect(),
-        Value::String(text) => Value::String(AGO.replace(text, "AGO").into_owned()),
+        Value::String(text) => Value::String(AGO.replace(&recorded_secrets(text), "AGO").into_owned()),
         other => other.clone(),
     }
 }

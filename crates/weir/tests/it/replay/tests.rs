@@ -6,13 +6,14 @@ use std::{
     collections::{BTreeMap, HashMap},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::{Timestamp, ToSpan};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
 use super::{
     Peer,
-    case::{Case, Difference, Step},
+    case::{Case, Difference, Limits, PATIENCE, Step},
     names::{Names, quote},
     normal::{normalise, ordered, recent_times, subset},
     ratchet::{Ratchet, Verdict},
@@ -22,6 +23,8 @@ use crate::{
     conformance::case_files,
     recording,
 };
+
+const LIMITS: Limits = Limits { lines: 40, patience: PATIENCE };
 
 /// Answers each step of a case with what was recorded, in the words of this run, after `change` had a look at it.
 struct Script<'a, F> {
@@ -104,7 +107,7 @@ fn names() -> Names {
 async fn replay(case: &Case, change: impl Fn(usize, &mut Answer)) -> Vec<Difference> {
     let names = names();
     let script = Script { case, names: &names, next: Cell::new(0), change };
-    case.replay(&script, &mut names.clone(), 40).await
+    case.replay(&script, &mut names.clone(), LIMITS).await
 }
 
 #[tokio::test]
@@ -179,7 +182,7 @@ async fn asked(steps: Value) -> Vec<Request> {
     let text = json!({"name": "x", "about": "y", "steps": steps}).to_string();
     let case: Case = serde_json::from_str(&text).expect("a case");
     let ear = Ear(std::cell::RefCell::default());
-    case.replay(&ear, &mut names(), 40).await;
+    case.replay(&ear, &mut names(), LIMITS).await;
     ear.0.into_inner()
 }
 
@@ -231,7 +234,7 @@ async fn fields_of_a_body_keep_their_recorded_order() {
         "body":{"z":1,"a":{"y":2,"b":3}}}]}"#;
     let case: Case = serde_json::from_str(text).expect("a case");
     let ear = Ear(std::cell::RefCell::default());
-    case.replay(&ear, &mut names(), 40).await;
+    case.replay(&ear, &mut names(), LIMITS).await;
     let body = ear.0.into_inner()[0].body.clone().expect("a body");
     assert_eq!(String::from_utf8_lossy(&body), r#"{"z":1,"a":{"y":2,"b":3}}"#);
 }
@@ -264,7 +267,7 @@ async fn waited(until: Value, seconds: f64) -> (u64, Vec<Difference>) {
     let text = json!({"name": "x", "about": "", "steps": [step]}).to_string();
     let case: Case = serde_json::from_str(&text).expect("a case");
     let peer = Growing(Cell::new(0));
-    let differences = case.replay(&peer, &mut names(), 40).await;
+    let differences = case.replay(&peer, &mut names(), LIMITS).await;
     (peer.0.get(), differences)
 }
 
@@ -288,7 +291,7 @@ async fn a_step_without_an_answer_ends_the_case() {
         {"method":"REMOVE","path":"/a:b","status":202,"answer":null},
         {"method":"GET","path":"/","status":200,"answer":{}}]}"#;
     let case: Case = serde_json::from_str(text).expect("a case");
-    let differences = case.replay(&Growing(Cell::new(0)), &mut names(), 40).await;
+    let differences = case.replay(&Growing(Cell::new(0)), &mut names(), LIMITS).await;
     assert_eq!(differences.len(), 1);
     assert_eq!(differences[0].text, "could not run: nobody removes here");
 }
@@ -310,6 +313,7 @@ fn what_differs_from_run_to_run_becomes_fixed_words() {
         "old": old,
         "number": 1.0,
         "empty": {"resourceVersion": ""},
+        "secret": STANDARD.encode(r#"{"auths":{"127.0.0.1:5002":{"username":"puller"}}}"#),
     });
     let wanted = json!({
         "metadata": {
@@ -324,6 +328,7 @@ fn what_differs_from_run_to_run_becomes_fixed_words() {
         "old": old,
         "number": 1,
         "empty": {"resourceVersion": ""},
+        "secret": r#"base64({"auths":{"{private}":{"username":"puller"}}})"#,
     });
     assert_eq!(normalise(&found, &names(), false), wanted);
     assert_eq!(normalise(&json!({"managedFields": [1]}), &names(), true), json!({"managedFields": [1]}));
