@@ -2,7 +2,7 @@
 //!
 //! Every request takes the same way: read what it is about, find a place among those in flight, find out who asks, let
 //! them act as somebody else if they may, ask whether they may do this, route, answer, count. There are no layers beside
-//! this one; a step that a request must not skip is a line of [`Pipeline::run`].
+//! this one; a step that a request must not skip is a line of its `run`.
 
 use std::sync::Arc;
 
