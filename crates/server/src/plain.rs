@@ -158,18 +158,21 @@ fn check_key(key: &str, errors: &mut FieldErrors) {
     }
 }
 
+/// Go's words for a docker configuration that is no JSON object; they name the place, never the content around it.
+fn docker_config_error(bytes: &[u8]) -> Result<(), String> {
+    match oci::json::parse(bytes) {
+        Ok(oci::json::Value::Object(_) | oci::json::Value::Null) => Ok(()),
+        Ok(_) => Err("json: cannot unmarshal value into Go value of type map[string]interface {}".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 fn check_type(kind: &str, new: &Plain, data: &Map<String, Value>, errors: &mut FieldErrors) {
     let mut docker = |key: &str| match data.get(key).and_then(Value::as_str).and_then(decode) {
         None => errors.push(FieldError::required(format!("data[{key}]"), "")),
         Some(bytes) => {
-            if serde_json::from_slice::<Map<String, Value>>(&bytes).is_err() {
-                let detail =
-                    "invalid character or value: a container engine's configuration must be a JSON object";
-                errors.push(FieldError::invalid(
-                    format!("data[{key}]"),
-                    "<secret contents redacted>",
-                    detail,
-                ));
+            if let Err(why) = docker_config_error(&bytes) {
+                errors.push(FieldError::invalid(format!("data[{key}]"), "<secret contents redacted>", why));
             }
         }
     };

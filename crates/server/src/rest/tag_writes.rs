@@ -7,6 +7,7 @@ use machinery::options::DeleteOptions;
 use machinery::status::{ApiError, GroupResource};
 
 use super::call::Call;
+use super::write::find_namespace;
 use crate::ledger::Cause;
 use crate::limits;
 use crate::stored::Loaded;
@@ -54,6 +55,8 @@ pub(super) async fn write(
     let mut stream = change.stream;
     let name = stream.metadata.name.clone();
     if loaded.is_none() {
+        // Only that it exists: an update also makes a stream in a project that is about to go.
+        find_namespace(call)?;
         stream.metadata.uid.clear();
     }
     let write = streams::Write {

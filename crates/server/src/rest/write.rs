@@ -35,13 +35,7 @@ pub(super) fn check_namespace(call: &Call, of: GroupResource<'_>, name: &str) ->
         return Ok(());
     }
     let namespace: &str = &call.info.namespace;
-    let Some(found) = load_entry::<Plain>(&call.ctx, &resource::namespaces().key("", namespace))? else {
-        let mut error = ApiError::not_found(GroupResource::new("", "namespaces"), namespace);
-        if let Some(details) = &mut error.0.details {
-            details.group.clear();
-        }
-        return Err(error);
-    };
+    let found = find_namespace(call)?;
     if plain::is_terminating(&found.object) {
         let why =
             format!("unable to create new content in namespace {namespace} because it is being terminated");
@@ -56,6 +50,16 @@ pub(super) fn check_namespace(call: &Call, of: GroupResource<'_>, name: &str) ->
         return Err(error);
     }
     Ok(())
+}
+
+/// The call's namespace.
+///
+/// # Errors
+/// 404.
+pub(super) fn find_namespace(call: &Call) -> Result<Loaded<Plain>, ApiError> {
+    let namespace: &str = &call.info.namespace;
+    load_entry::<Plain>(&call.ctx, &resource::namespaces().key("", namespace))?
+        .ok_or_else(|| ApiError::not_found(GroupResource::new("", "namespaces"), namespace))
 }
 
 /// Makes the body's namespace the request's; 400 when they differ.

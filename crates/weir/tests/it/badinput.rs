@@ -131,7 +131,7 @@ fn database(folder: &Path) -> Option<PathBuf> {
 fn set_format(file: &Path, format: u64) -> u64 {
     let database = redb::Database::open(file).expect("the database opens");
     let change = database.begin_write().expect("a transaction begins");
-    {
+    let before = {
         let mut meta =
             change.open_table(redb::TableDefinition::<&str, u64>::new("meta")).expect("the table is there");
         let before = meta.insert("format", format).expect("the number is written");
