@@ -160,7 +160,8 @@ pub fn api_group(group: &str, table: &[Resource]) -> Option<ApiGroup> {
     Some(ApiGroup { name, versions, preferred_version })
 }
 
-/// All named groups of a table, by name.
+/// All named groups of a table: image streams first, the others by name. Clients that look for a name that several groups
+/// have (`images` is one) take the first.
 pub fn api_group_list(table: &[Resource]) -> ApiGroupList {
     let groups = named_groups(table).filter_map(|group| api_group(group, table)).collect();
     ApiGroupList { groups }
@@ -193,7 +194,7 @@ impl From<&Resource> for ApiResource {
 fn named_groups(table: &[Resource]) -> impl Iterator<Item = &'static str> + use<> {
     let mut groups: Vec<&'static str> =
         table.iter().map(|resource| resource.group).filter(|group| !group.is_empty()).collect();
-    groups.sort_unstable();
+    groups.sort_unstable_by_key(|&group| (group != crate::image::GROUP, group));
     groups.dedup();
     groups.into_iter()
 }

@@ -7,8 +7,10 @@ use std::sync::{Arc, OnceLock};
 use machinery::status::ApiError;
 use store::{Revision, Store};
 
+use crate::audit::Audit;
 use crate::auth::Authenticator;
 use crate::clock::Clock;
+use crate::fairness::InFlight;
 use crate::import;
 use crate::limits;
 use crate::metrics::Metrics;
@@ -51,6 +53,8 @@ pub struct Context {
     pub in_flight: InFlight,
     /// Counters.
     pub metrics: Metrics,
+    /// Who did what.
+    pub audit: Audit,
 }
 
 impl std::fmt::Debug for Context {
@@ -90,45 +94,6 @@ impl Context {
         }
         self.cache.wait_for(revision, limits::FUTURE_VERSION_WAIT).await.map_err(|error| {
             ApiError::unavailable(format!("the write was stored, but is not visible yet: {error}"))
-        })
-    }
-}
-
-/// Bounds on requests in flight, by kind.
-#[derive(Debug)]
-pub struct InFlight {
-    reads: Arc<tokio::sync::Semaphore>,
-    writes: Arc<tokio::sync::Semaphore>,
-    watches: Arc<tokio::sync::Semaphore>,
-}
-
-/// A place among the requests in flight; freed when dropped.
-pub type Place = tokio::sync::OwnedSemaphorePermit;
-
-impl Default for InFlight {
-    fn default() -> InFlight {
-        let semaphore = |places| Arc::new(tokio::sync::Semaphore::new(places));
-        InFlight {
-            reads: semaphore(limits::READS),
-            writes: semaphore(limits::WRITES),
-            watches: semaphore(limits::WATCHES),
-        }
-    }
-}
-
-impl InFlight {
-    /// Takes a place for a request.
-    ///
-    /// # Errors
-    /// 429 when there is none.
-    pub fn enter(&self, verb: machinery::request::Verb) -> Result<Place, ApiError> {
-        let semaphore = match verb {
-            machinery::request::Verb::Watch => &self.watches,
-            verb if verb.is_read_only() => &self.reads,
-            _ => &self.writes,
-        };
-        Arc::clone(semaphore).try_acquire_owned().map_err(|_| {
-            ApiError::too_many_requests("too many requests, please try again later", limits::RETRY_AFTER)
         })
     }
 }

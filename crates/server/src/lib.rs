@@ -1,11 +1,14 @@
 //! Weir's server: listeners, the request pipeline, resources, the import engine and the controllers.
 
+pub mod audit;
 pub mod auth;
 pub mod body;
 pub mod bootstrap;
 pub mod clock;
+pub mod configuration;
 pub mod context;
 pub mod control;
+pub mod fairness;
 pub mod image;
 pub mod import;
 pub mod ledger;

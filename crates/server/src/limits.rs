@@ -16,10 +16,12 @@ pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 pub const CONNECTIONS: usize = 8192;
 /// Streams at once on one HTTP/2 connection: an aggregator sends all its users over few connections.
 pub const H2_STREAMS: u32 = 1000;
-/// Requests that read, in flight at once.
+/// Requests that read, in flight at once, unless the settings say otherwise.
 pub const READS: usize = 400;
 /// Requests that change something, in flight at once.
 pub const WRITES: usize = 200;
+/// Imports, in flight at once.
+pub const IMPORTS: usize = 200;
 /// Watches, in flight at once.
 pub const WATCHES: usize = 10_000;
 /// What a client is told to wait when there are too many requests (seconds).
@@ -46,3 +48,13 @@ pub const FUTURE_VERSION_WAIT: Duration = Duration::from_secs(3);
 pub const RENDERED_TAGS: usize = 8192;
 /// Largest time an import request may take; the reference gives up then too.
 pub const IMPORT_TIME: Duration = Duration::from_secs(34);
+/// Lines of the audit log that wait for the disk; more are dropped and counted.
+pub const AUDIT_QUEUE: usize = 8192;
+/// Lines of the audit log that are written at once.
+pub const AUDIT_BATCH: usize = 512;
+/// Bytes of a text in the audit log that callers choose.
+pub const AUDIT_FIELD: usize = 1024;
+/// Groups of a user that the audit log shows.
+pub const AUDIT_GROUPS: usize = 64;
+/// Time the last lines of the audit log have to be written at shutdown.
+pub const AUDIT_TIME: Duration = Duration::from_secs(2);

@@ -22,6 +22,8 @@ pub struct Metrics {
     pub imports: Family<OutcomeLabels, Counter>,
     /// Tags that moved, by cause.
     pub moves: Family<CauseLabels, Counter>,
+    /// Lines of the audit log that were lost because the disk could not keep up.
+    pub audit_dropped: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -68,12 +70,26 @@ impl Default for Metrics {
         let requests = Family::<RequestLabels, Counter>::default();
         let durations = Family::<VerbLabels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
         let (watches, imports, moves) = (Gauge::default(), Family::default(), Family::default());
+        let audit_dropped = Counter::default();
         registry.register("apiserver_request", "Requests by verb, resource and result", requests.clone());
         registry.register("apiserver_request_duration_seconds", "Time requests took", durations.clone());
         registry.register("apiserver_longrunning_requests", "Watches that are open", watches.clone());
         registry.register("weir_imports", "Images that were imported, by outcome", imports.clone());
         registry.register("weir_tag_moves", "Tags that moved, by cause", moves.clone());
-        Metrics { registry: Mutex::new(registry), requests, durations, watches, imports, moves }
+        registry.register(
+            "weir_audit_dropped",
+            "Lines of the audit log that were lost",
+            audit_dropped.clone(),
+        );
+        Metrics {
+            registry: Mutex::new(registry),
+            requests,
+            durations,
+            watches,
+            imports,
+            moves,
+            audit_dropped,
+        }
     }
 }
 

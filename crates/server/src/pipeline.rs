@@ -2,8 +2,10 @@
 //!
 //! Every request takes the same way: read what it is about, find a place among those in flight, find out who asks, let
 //! them act as somebody else if they may, ask whether they may do this, route, answer, count. There are no layers beside
-//! this one; a step that a request must not skip is a line of its `run`.
+//! this one; a step that a request must not skip is a line of its `run`. Counters and the audit log hear of every
+//! request, also of one whose client went away before there was an answer.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,9 +17,11 @@ use machinery::status::ApiError;
 use tokio::time::Instant;
 use tracing::{debug, error};
 
+use crate::audit::{self, Decision, Target};
 use crate::auth::{self, Actor};
 use crate::body::Body;
-use crate::context::{Ctx, Place};
+use crate::context::Ctx;
+use crate::fairness::{Kind, Place};
 use crate::listen::{Answer, Handler, Peer};
 use crate::metrics::Counted;
 use crate::resource;
@@ -44,36 +48,80 @@ impl Handler for Pipeline {
     }
 }
 
-/// What is known of a request when it has been answered, for its counters and the log.
-#[derive(Default)]
-struct Seen {
+/// What is known of a request, for its counters and the audit log, which it tells when dropped: a request whose client
+/// goes away is not answered, it is just no more.
+struct Seen<'a> {
+    ctx: &'a Ctx,
+    start: Instant,
+    source: Option<SocketAddr>,
+    request_id: String,
     counted: Counted,
-    user: String,
+    target: Target,
+    actor: Option<Arc<Actor>>,
+    decision: Decision,
+    code: u16,
+}
+
+impl<'a> Seen<'a> {
+    fn new(ctx: &'a Ctx, peer: &Peer, request_id: String) -> Seen<'a> {
+        Seen {
+            ctx,
+            start: Instant::now(),
+            source: peer.address,
+            request_id,
+            counted: Counted::default(),
+            target: Target::default(),
+            actor: None,
+            decision: Decision::None,
+            code: audit::GONE,
+        }
+    }
+
+    fn user(&self) -> &str {
+        self.actor.as_deref().map(|actor| actor.user.as_str()).unwrap_or_default()
+    }
+}
+
+impl Drop for Seen<'_> {
+    fn drop(&mut self) {
+        let latency = self.start.elapsed();
+        self.ctx.metrics.request(&self.counted, self.code, latency.as_secs_f64());
+        if self.ctx.audit.is_on() {
+            self.ctx.audit.write(&audit::Entry {
+                time: self.ctx.clock.timestamp(),
+                id: &self.request_id,
+                actor: self.actor.as_deref(),
+                source: self.source,
+                target: &self.target,
+                decision: self.decision,
+                code: self.code,
+                latency,
+            });
+        }
+    }
 }
 
 impl Pipeline {
     async fn answer(&self, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
-        let start = Instant::now();
-        let mut seen = Seen::default();
-        let request_id = request_id(&self.ctx, &request);
+        let mut seen = Seen::new(&self.ctx, peer, request_id(&self.ctx, &request));
         let pretty = respond::Pretty::of(request.uri().query().unwrap_or_default(), request.headers());
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let result = self.run(peer, request, &request_id, &mut seen).await;
+        let result = self.run(peer, request, &mut seen).await;
         let mut response = result.unwrap_or_else(|error| {
             if error.code() >= 500 {
-                error!(%method, path, request_id, user = seen.user, %error, "request failed");
+                let (request_id, user) = (&seen.request_id, seen.user());
+                error!(%method, path, request_id, user, %error, "request failed");
             }
             respond::error(&error, pretty)
         });
-        let seconds = start.elapsed().as_secs_f64();
-        let code = response.status().as_u16();
-        self.ctx.metrics.request(&seen.counted, code, seconds);
-        debug!(%method, path, code, seconds, user = seen.user, request_id, "request");
+        seen.code = response.status().as_u16();
+        let (code, seconds) = (seen.code, seen.start.elapsed().as_secs_f64());
+        debug!(%method, path, code, seconds, user = seen.user(), request_id = seen.request_id, "request");
         if method == http::Method::HEAD {
             without_body(&mut response);
         }
         let headers = response.headers_mut();
-        if let Ok(id) = HeaderValue::from_str(&request_id) {
+        if let Ok(id) = HeaderValue::from_str(&seen.request_id) {
             headers.insert("audit-id", id);
         }
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
@@ -84,20 +132,31 @@ impl Pipeline {
         &self,
         peer: &Peer,
         request: Request<Incoming>,
-        request_id: &str,
-        seen: &mut Seen,
+        seen: &mut Seen<'_>,
     ) -> Result<Response<Body>, ApiError> {
         let (parts, incoming) = request.into_parts();
         let query = parts.uri.query().unwrap_or_default();
         let info = RequestInfo::parse(parts.method.as_str(), parts.uri.path(), query)
             .map_err(|bad| ApiError::bad_request(bad.to_string()))?;
         seen.counted = counted(&info);
-        let place = self.ctx.in_flight.enter(info.verb)?;
+        if self.ctx.audit.is_on() {
+            seen.target = Target::of(&info);
+        }
+        let place = self.ctx.in_flight.enter(Kind::of(&info))?;
+        seen.decision = Decision::Unauthenticated;
         let actor = self.ctx.authenticator.authenticate(peer, &parts.headers)?;
+        seen.decision = Decision::None;
+        let place = place.claim(&actor.user)?;
+        seen.decision = Decision::Forbid;
+        if parts.headers.keys().any(|name| name.as_str().starts_with("impersonate-")) {
+            seen.actor = Some(Arc::new(actor.clone()));
+        }
         let mut actor = auth::impersonate(actor, &parts.headers)?;
-        request_id.clone_into(&mut actor.request_id);
-        seen.user.clone_from(&actor.user);
+        seen.request_id.clone_into(&mut actor.request_id);
+        let actor = Arc::new(actor);
+        seen.actor = Some(Arc::clone(&actor));
         auth::authorize(&actor, &info)?;
+        seen.decision = Decision::Allow;
         if !info.is_resource {
             let answered = routes::answer(&self.ctx, &info, &parts.headers)?;
             return Ok(answered.unwrap_or_else(routes::not_found));
@@ -111,7 +170,7 @@ impl Pipeline {
         let call = Call {
             ctx: Arc::clone(&self.ctx),
             resource,
-            actor: Arc::new(actor),
+            actor,
             query: query.to_owned(),
             headers: parts.headers,
             body,

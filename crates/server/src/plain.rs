@@ -35,6 +35,9 @@ pub struct PlainRules {
 pub const LENIENT: PlainRules =
     PlainRules { prepare: |_, _| {}, validate: |_, _| Vec::new(), label_names: false, has_generation: false };
 
+/// The cluster's configuration: kept as it comes, with a generation that says when it was last changed.
+pub const CONFIGURATION: PlainRules = PlainRules { has_generation: true, ..LENIENT };
+
 /// Namespaces: born active, with the finalizer that holds them until their contents are gone.
 pub const NAMESPACE: PlainRules = PlainRules {
     prepare: prepare_namespace,

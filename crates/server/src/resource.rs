@@ -29,6 +29,19 @@ pub struct Resource {
     pub source: Source,
 }
 
+/// The resources of the cluster's configuration of registries.
+#[derive(Clone, Copy, Debug)]
+pub struct RegistryConfiguration {
+    /// The one with the name `cluster` counts.
+    pub images: &'static Resource,
+    /// Mirrors for digests.
+    pub digest_mirror_sets: &'static Resource,
+    /// Mirrors for tags.
+    pub tag_mirror_sets: &'static Resource,
+    /// Mirrors for digests, in the older form.
+    pub content_source_policies: &'static Resource,
+}
+
 /// Where the objects of a resource come from.
 #[derive(Clone, Copy, Debug)]
 pub enum Source {
@@ -64,6 +77,8 @@ const STORED: &[&str] = &["create", "delete", "deletecollection", "get", "list",
 const TAGS: &[&str] = &["create", "delete", "get", "list", "patch", "update"];
 const IMAGE: (&str, &str) = (machinery::image::GROUP, machinery::image::VERSION);
 const CORE: (&str, &str) = ("", "v1");
+const CONFIG: (&str, &str) = ("config.openshift.io", "v1");
+const OPERATOR: (&str, &str) = ("operator.openshift.io", "v1alpha1");
 const PROJECT: (&str, &str) = ("project.openshift.io", "v1");
 const WEIR: (&str, &str) = ("weir.dev", "v1alpha1");
 
@@ -146,6 +161,27 @@ pub static RESOURCES: &[Resource] = &[
         .cluster()
         .short(&["ns"]),
     entry(CORE, "secrets", "secret", "Secret", STORED, Source::Plain(&plain::SECRET)),
+    entry(
+        CONFIG,
+        "imagedigestmirrorsets",
+        "imagedigestmirrorset",
+        "ImageDigestMirrorSet",
+        STORED,
+        Source::Plain(&plain::CONFIGURATION),
+    )
+    .cluster()
+    .short(&["idms"]),
+    entry(CONFIG, "images", "image", "Image", STORED, Source::Plain(&plain::CONFIGURATION)).cluster(),
+    entry(
+        CONFIG,
+        "imagetagmirrorsets",
+        "imagetagmirrorset",
+        "ImageTagMirrorSet",
+        STORED,
+        Source::Plain(&plain::CONFIGURATION),
+    )
+    .cluster()
+    .short(&["itms"]),
     entry(IMAGE, "images", "image", "Image", STORED, Source::Image).cluster(),
     entry(
         IMAGE,
@@ -198,6 +234,15 @@ pub static RESOURCES: &[Resource] = &[
         .short(&["istag"]),
     entry(IMAGE, "imagetags", "imagetag", "ImageTag", TAGS, Source::View(View::ImageTag)).short(&["itag"]),
     entry(
+        OPERATOR,
+        "imagecontentsourcepolicies",
+        "imagecontentsourcepolicy",
+        "ImageContentSourcePolicy",
+        STORED,
+        Source::Plain(&plain::CONFIGURATION),
+    )
+    .cluster(),
+    entry(
         PROJECT,
         "projectrequests",
         "projectrequest",
@@ -233,6 +278,19 @@ pub fn find(group: &str, version: &str, resource: &str, subresource: &str) -> Op
 /// The entry of stored images.
 pub fn images() -> &'static Resource {
     find(IMAGE.0, IMAGE.1, "images", "").expect("the table lists images")
+}
+
+/// The entries of the objects that say which registries are blocked, insecure or mirrored.
+pub fn registry_configuration() -> RegistryConfiguration {
+    let find = |(group, version): (&str, &str), plural: &str| {
+        find(group, version, plural, "").expect("the table lists the configuration of registries")
+    };
+    RegistryConfiguration {
+        images: find(CONFIG, "images"),
+        digest_mirror_sets: find(CONFIG, "imagedigestmirrorsets"),
+        tag_mirror_sets: find(CONFIG, "imagetagmirrorsets"),
+        content_source_policies: find(OPERATOR, "imagecontentsourcepolicies"),
+    }
 }
 
 /// The entry of stored streams.

@@ -19,18 +19,21 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
+use crate::audit::Audit;
 use crate::auth::Authenticator;
 use crate::bootstrap::{self, Files};
 use crate::clock::Clock;
-use crate::context::{Context, Ctx, InFlight};
+use crate::context::{Context, Ctx};
+use crate::fairness::InFlight;
 use crate::listen::{self, TlsSettings};
+use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
 use crate::pki::{Authority, PkiError};
 use crate::random::Random;
 use crate::settings::Settings;
 use crate::stored::{Cache, Renderer};
 use crate::tasks::Tasks;
-use crate::{import, limits, namespaces, pki, surroundings};
+use crate::{configuration, import, limits, namespaces, pki, surroundings};
 
 /// Why a server does not start or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +64,9 @@ pub enum ServeError {
     /// A setting makes no sense.
     #[error("{0}")]
     Setting(String),
+    /// The audit log cannot be opened.
+    #[error("the audit log cannot be opened: {0} (name another file, or \"off\", with --audit-log)")]
+    Audit(#[source] std::io::Error),
     /// Other registries cannot be reached at all.
     #[error("the client for other registries: {0}")]
     Transport(String),
@@ -105,6 +111,7 @@ pub async fn start(settings: Settings) -> Result<Running, ServeError> {
     let tls = tls_settings(&authority, &settings, api, &clock, &random)?;
     let ctx = context(settings, clock, random, store, Authenticator::new(&token)).await?;
     namespaces::make_first(&ctx).await.map_err(|error| ServeError::Setting(error.to_string()))?;
+    configuration::make_first(&ctx).await.map_err(|error| ServeError::Setting(error.to_string()))?;
     start_tasks(&ctx, authority, tls.clone(), api);
     let handler = Arc::new(Pipeline::new(Arc::clone(&ctx)));
     ctx.tasks.spawn("api", listen::serve(listener, Some(tls), handler, ctx.tasks.clone()));
@@ -128,6 +135,11 @@ pub async fn context(
     let renderer = Renderer::new(settings.images.clone());
     let cache = Cache::start(&*store, renderer, CacheLimits::default()).await?;
     let imports = import::Engine::new(&settings);
+    let in_flight = InFlight::new(&settings.requests);
+    let metrics = Metrics::default();
+    let audit = Audit::start(&settings.audit, &settings.data_dir, metrics.audit_dropped.clone())
+        .await
+        .map_err(ServeError::Audit)?;
     Ok(Arc::new(Context {
         settings,
         clock,
@@ -141,8 +153,9 @@ pub async fn context(
         imports,
         authenticator,
         rendered: Default::default(),
-        in_flight: InFlight::default(),
-        metrics: Default::default(),
+        in_flight,
+        metrics,
+        audit,
     }))
 }
 
@@ -243,6 +256,9 @@ impl Running {
         self.ctx.tasks.stop();
         if failure.is_none() && !self.ctx.tasks.join(limits::DRAIN_TIME).await {
             warn!("requests were still in flight when the time to end was over");
+        }
+        if !self.ctx.audit.finish(limits::AUDIT_TIME).await {
+            warn!("the last lines of the audit log could not be written in time");
         }
         if let Err(error) = std::fs::remove_file(&self.files.serving) {
             warn!(%error, path = %self.files.serving.display(), "could not remove");

@@ -3,10 +3,12 @@
 //! One plain structure that flags and the YAML file both fill; every part of the server reads it and nothing else.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+
+use crate::limits;
 
 /// The server's settings.
 #[derive(Clone, Debug)]
@@ -21,6 +23,36 @@ pub struct Settings {
     pub names: Vec<String>,
     /// What streams and imports follow.
     pub images: ImageSettings,
+    /// How many requests at once.
+    pub requests: RequestSettings,
+    /// Who did what.
+    pub audit: AuditSettings,
+}
+
+/// How many requests of each kind may be in flight at once; no user has more than a fair share of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct RequestSettings {
+    /// Requests that read.
+    pub reading: usize,
+    /// Requests that change something.
+    pub changing: usize,
+    /// Imports that somebody waits for.
+    pub importing: usize,
+    /// Watches.
+    pub watching: usize,
+}
+
+/// The audit log.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct AuditSettings {
+    /// `off`, or the file that lines are appended to (relative to the data directory); empty means `audit.log` in the data directory.
+    pub log: String,
+    /// Size of a file (MiB) after which a new one is begun; 0 means never.
+    pub max_megabytes: u64,
+    /// Old files that are kept.
+    pub keep: u32,
 }
 
 /// Settings about images, streams and imports. The names are those of OpenShift's `imagePolicyConfig` where it has them.
@@ -53,6 +85,34 @@ pub struct AllowedRegistry {
     pub domain_name: String,
     /// Without a port, 80 is meant instead of 443.
     pub insecure: bool,
+}
+
+impl Default for RequestSettings {
+    fn default() -> RequestSettings {
+        RequestSettings {
+            reading: limits::READS,
+            changing: limits::WRITES,
+            importing: limits::IMPORTS,
+            watching: limits::WATCHES,
+        }
+    }
+}
+
+impl Default for AuditSettings {
+    fn default() -> AuditSettings {
+        AuditSettings { log: String::new(), max_megabytes: 100, keep: 5 }
+    }
+}
+
+impl AuditSettings {
+    /// The file that lines are appended to; `None` when the log is off.
+    pub fn path(&self, data_dir: &Path) -> Option<PathBuf> {
+        match self.log.as_str() {
+            "off" => None,
+            "" => Some(data_dir.join("audit.log")),
+            path => Some(data_dir.join(path)),
+        }
+    }
 }
 
 impl Default for ImageSettings {

@@ -1,10 +1,14 @@
 //! The server as imports and controllers see it: one stream and its credentials for an import, all streams for a
 //! controller. Nothing here decides anything.
+//!
+//! Credentials for other registries come from the secrets of the stream's namespace alone. What a node or the server's
+//! user keeps for pulls of their own (`/var/lib/kubelet/config.json`, `~/.docker/config.json`) is never read: whoever may
+//! import into some namespace could use it otherwise.
 
 use std::sync::Arc;
 
-use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use base64::{DecodeError, Engine as _};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
@@ -18,6 +22,7 @@ use oci::keyring::SecretFormat;
 use crate::auth::Actor;
 use crate::context::Ctx;
 use crate::control::{Change, StreamKey, Streams, Timetable, Why};
+use crate::import::registries::Registries;
 use crate::import::{self, Engine, Held, Lane, PullSecret, Surroundings, Written};
 use crate::ledger::Cause;
 use crate::plain::Plain;
@@ -25,7 +30,7 @@ use crate::resource;
 use crate::settings::ImageSettings;
 use crate::stored::Loaded;
 use crate::stream::{AllowedRegistries, Exempt, Transport as Scheme, Writer};
-use crate::{control, streams};
+use crate::{configuration, control, streams};
 
 /// Words that mark a secret as not for pulling.
 const EXCLUDED: (&str, &str) = (machinery::image::well_known::EXCLUDE_SECRET, "true");
@@ -120,12 +125,19 @@ impl Surroundings for Import<'_> {
         }
     }
 
-    fn pull_secrets(&self, namespace: &str) -> Vec<PullSecret> {
+    fn registries(&self) -> Result<Registries, ApiError> {
+        configuration::registries(self.ctx)
+    }
+
+    fn pull_secrets(&self, namespace: &str) -> Result<Vec<PullSecret>, String> {
         let snapshot = self.ctx.cache.snapshot();
         let prefix = resource::secrets().prefix_in(namespace);
-        let entries = snapshot.range(&prefix, None);
-        let secrets = entries.filter_map(|entry| streams::decode::<Plain>(self.ctx, entry).ok());
-        secrets.filter_map(|secret| pull_secret(&secret.object)).collect()
+        let mut secrets = Vec::new();
+        for entry in snapshot.range(&prefix, None) {
+            let secret = streams::decode::<Plain>(self.ctx, entry).map_err(|error| error.to_string())?;
+            secrets.extend(pull_secret(&secret.object)?);
+        }
+        Ok(secrets)
     }
 
     fn decorate(&self, stream: &mut ImageStream) {
@@ -160,17 +172,26 @@ impl Surroundings for Import<'_> {
 }
 
 /// A secret as far as it holds credentials for registries.
-fn pull_secret(secret: &Plain) -> Option<PullSecret> {
+///
+/// # Errors
+/// When its data is no base64: then nobody can say what was meant, and nobody's import goes on without it.
+fn pull_secret(secret: &Plain) -> Result<Option<PullSecret>, String> {
     let (key, value) = EXCLUDED;
     if secret.metadata.annotations.get(key).is_some_and(|held| held == value) {
-        return None;
+        return Ok(None);
     }
-    let kind = secret.fields.get("type")?.as_str()?;
-    let format = SecretFormat::of_secret_type(kind)?;
-    let data =
-        secret.fields.get("data").and_then(|data| data.get(format.data_key())).and_then(|data| data.as_str());
-    let data = data.and_then(|text| STANDARD.decode(text).ok());
-    Some(PullSecret { kind: kind.to_owned(), data })
+    let Some(kind) = secret.fields.get("type").and_then(|kind| kind.as_str()) else { return Ok(None) };
+    let Some(format) = SecretFormat::of_secret_type(kind) else { return Ok(None) };
+    let data = secret.fields.get("data").and_then(|data| data.get(format.data_key()));
+    let data = match data.and_then(|data| data.as_str()).map(|text| STANDARD.decode(text)) {
+        None => None,
+        Some(Ok(data)) => Some(data),
+        Some(Err(DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _))) => {
+            return Err(format!("illegal base64 data at input byte {at}"));
+        }
+        Some(Err(error)) => return Err(format!("illegal base64 data: {error}")),
+    };
+    Ok(Some(PullSecret { kind: kind.to_owned(), data }))
 }
 
 /// All streams, as controllers see them.
@@ -257,4 +278,36 @@ pub fn start_controllers(ctx: &Ctx) {
     ctx.tasks
         .spawn("schedule", async move { control::schedule::run(all, timetable, tasks.stopping()).await });
     ctx.tasks.spawn("namespaces", crate::namespaces::run(Arc::clone(ctx)));
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn pull_secrets_give_their_data_or_break() {
+        let check = |fields: serde_json::Value, want: Result<Option<Option<&str>>, &str>| {
+            let secret: Plain = serde_json::from_value(fields.clone()).unwrap();
+            let got = pull_secret(&secret)
+                .map(|found| found.map(|secret| secret.data.map(|data| String::from_utf8(data).unwrap())));
+            let want = want.map(|found| found.map(|data| data.map(str::to_owned)));
+            assert_eq!(got, want.map_err(str::to_owned), "{fields}");
+        };
+        let json_type = "kubernetes.io/dockerconfigjson";
+        let with = |data: serde_json::Value| json!({"type": json_type, "data": data});
+        check(with(json!({".dockerconfigjson": "e30="})), Ok(Some(Some("{}"))));
+        check(with(json!({".dockercfg": "e30="})), Ok(Some(None)));
+        check(with(json!(null)), Ok(Some(None)));
+        check(with(json!({".dockerconfigjson": "e3!="})), Err("illegal base64 data at input byte 2"));
+        check(
+            json!({"type": "kubernetes.io/dockercfg", "data": {".dockercfg": "e30="}}),
+            Ok(Some(Some("{}"))),
+        );
+        check(json!({"type": "Opaque", "data": {".dockercfg": "%"}}), Ok(None));
+        check(json!({"data": {".dockercfg": "%"}}), Ok(None));
+        let excluded = json!({"metadata": {"annotations": {EXCLUDED.0: "true"}}, "type": json_type, "data": {".dockerconfigjson": "%"}});
+        check(excluded, Ok(None));
+    }
 }

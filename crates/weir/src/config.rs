@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use server::settings::ImageSettings;
+use server::settings::{AuditSettings, ImageSettings, RequestSettings};
 
 /// What a configuration file can hold.
 #[derive(Debug, Default, Deserialize)]
@@ -21,6 +21,10 @@ pub(crate) struct File {
     pub names: Vec<String>,
     /// Images, streams and imports.
     pub image_policy_config: ImageSettings,
+    /// Requests in flight at once.
+    pub requests: RequestSettings,
+    /// The audit log.
+    pub audit: AuditSettings,
 }
 
 /// Reads a configuration file.
@@ -55,6 +59,16 @@ mod tests {
         assert_eq!(file.image_policy_config.allowed_registries_for_import[0].domain_name, "quay.io");
         assert_eq!(file.image_policy_config.scheduled_import_seconds, 900);
         assert_eq!(file.data_dir, None);
+    }
+
+    #[test]
+    fn requests_and_the_audit_log_have_defaults_for_what_is_not_said() {
+        let file = parse("requests:\n  importing: 7\naudit:\n  log: off\n").unwrap();
+        assert_eq!(file.requests, RequestSettings { importing: 7, ..RequestSettings::default() });
+        assert_eq!(file.audit, AuditSettings { log: "off".into(), ..AuditSettings::default() });
+        assert_eq!(file.audit.path(Path::new("/data")), None);
+        assert_eq!(AuditSettings::default().path(Path::new("/data")), Some("/data/audit.log".into()));
+        assert!(parse("audit:\n  keeep: 1\n").is_err());
     }
 
     #[test]

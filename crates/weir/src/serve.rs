@@ -34,6 +34,9 @@ pub(crate) struct Arguments {
     /// Host of the integrated registry as seen from outside.
     #[arg(long, value_name = "HOST")]
     external_registry_hostname: Option<String>,
+    /// The file that the audit log is appended to, or "off" [default: audit.log in the data directory].
+    #[arg(long, value_name = "FILE")]
+    audit_log: Option<String>,
     /// A file with the same settings and more, as YAML; flags win.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -95,6 +98,10 @@ fn settings(arguments: Arguments) -> Result<Settings> {
         None => config::File::default(),
     };
     let mut images = file.image_policy_config;
+    let mut audit = file.audit;
+    if let Some(log) = arguments.audit_log {
+        audit.log = on_the_command_line(log)?;
+    }
     let registry_listen = arguments
         .registry_listen
         .or(file.registry_listen)
@@ -116,7 +123,18 @@ fn settings(arguments: Arguments) -> Result<Settings> {
         registry_listen,
         names: file.names,
         images,
+        requests: file.requests,
+        audit,
     })
+}
+
+/// A file named on the command line is meant from where the command was given, not from the data directory.
+fn on_the_command_line(log: String) -> Result<String> {
+    if log == "off" || log.is_empty() {
+        return Ok(log);
+    }
+    let path = std::path::absolute(&log).with_context(|| format!("--audit-log {log}"))?;
+    path.into_os_string().into_string().map_err(|path| anyhow::anyhow!("--audit-log {path:?} is not UTF-8"))
 }
 
 /// `$XDG_DATA_HOME/weir` or `~/.local/share/weir`; the client looks there too.

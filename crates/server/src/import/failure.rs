@@ -42,6 +42,35 @@ pub fn other(message: &str) -> Box<Status> {
     ApiError::internal(message).0
 }
 
+/// The status of an image that several places did not give, each for its own reason; what only one said is told as that.
+pub fn several(mut reasons: Vec<Box<Status>>) -> Box<Status> {
+    if reasons.len() == 1
+        && let Some(only) = reasons.pop()
+    {
+        return only;
+    }
+    let mut texts: Vec<&str> = Vec::with_capacity(reasons.len());
+    for reason in &reasons {
+        let text = cause(reason);
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    match texts.as_slice() {
+        [only] => other(only),
+        _ => other(&format!("[{}]", texts.join(", "))),
+    }
+}
+
+/// What a status says, without the words that every internal error begins with.
+fn cause(status: &Status) -> &str {
+    let causes = status.details.as_ref().map(|details| details.causes.as_slice()).unwrap_or_default();
+    match causes {
+        [cause] if status.reason == "InternalError" => &cause.message,
+        _ => &status.message,
+    }
+}
+
 /// True when a status may be due to credentials that a registry does not know, rather than to missing rights.
 pub fn is_about_password(status: &Status) -> bool {
     status.reason == "Unauthorized" && status.message.to_lowercase().contains("username or password")
@@ -50,4 +79,20 @@ pub fn is_about_password(status: &Status) -> bool {
 fn no_access(reference: &str) -> ApiError {
     let image = machinery::field::quote(reference);
     ApiError::new(401, "Unauthorized", format!("you may not have access to the container image {image}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_reasons_are_told_in_one_row_and_a_single_one_as_it_is() {
+        let not_found = || ApiError::not_found(DOCKER_IMAGE, "m.example/x:1").0;
+        assert_eq!(several(vec![not_found()]).code, 404);
+        let both = several(vec![not_found(), other("s.example/x:1: no route"), not_found()]);
+        let text = "[dockerimage.image.openshift.io \"m.example/x:1\" not found, s.example/x:1: no route]";
+        assert_eq!(both.message, format!("Internal error occurred: {text}"));
+        assert_eq!((both.code, cause(&both)), (500, text));
+        assert_eq!(several(vec![other("same"), other("same")]).message, "Internal error occurred: same");
+    }
 }

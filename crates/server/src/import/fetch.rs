@@ -2,7 +2,8 @@
 //!
 //! A tag that was seen before costs one HEAD when its digest is still the same and the content is kept (or stored). A
 //! digest is asked for by HEAD when its content is kept, because the registry decides who may have it. What HEAD cannot
-//! tell, GET does. Nothing here looks at a failing answer as if it said something about the content.
+//! tell, GET does. An image is looked for at its mirrors first and at its source last; a list's children are looked for
+//! anew, because mirrors for digests need not be those for tags. Nothing here looks at a failing answer as if it said something about the content.
 
 use std::sync::Arc;
 
@@ -11,15 +12,17 @@ use machinery::image::Image;
 use machinery::meta::Status;
 use machinery::time::Time;
 use oci::manifest::{Descriptor, View};
-use oci::{Digest, Manifest, Named, platform};
+use oci::{Digest, Manifest, platform};
+use tokio::time::Instant;
 
 use super::convert;
 use super::engine::{Content, Engine};
+use super::failure;
 use super::fault::Fault;
 use super::limits::{BLOB_SIZES, FETCH_TIME, REQUEST_FETCHES};
 use super::outcome::{FetchResult, Fetched};
 use super::plan::{Mode, Preference, Source, Wanted};
-use super::repo::Repo;
+use super::repo::{Repo, RepoKey};
 
 /// What one fetch is about, beside the repository.
 #[derive(Clone, Copy, Debug)]
@@ -54,24 +57,41 @@ impl Stored for NothingStored {
     }
 }
 
+/// The places where an image can be had.
+#[derive(Debug)]
+pub struct Routes {
+    /// Where the manifest is asked for.
+    pub main: Route,
+    /// Where the children of a list are, when it is taken whole and they are not where the list is.
+    pub children: Option<Route>,
+}
+
+/// Places that are asked one after the other, until one gives what is wanted.
+#[derive(Debug)]
+pub struct Route {
+    /// At least the source itself, last.
+    pub places: Vec<Place>,
+    /// Why there are no mirrors among them although there should be.
+    pub broken: Option<String>,
+}
+
+/// A repository that may hold an image: the source, or a mirror of it.
+#[derive(Debug)]
+pub struct Place {
+    /// Its name.
+    pub source: Source,
+    /// The way to it.
+    pub repo: Result<Repo, Fault>,
+}
+
 /// Fetches an image.
-pub async fn fetch(engine: &Engine, repo: &Repo, job: Job<'_>, stored: &dyn Stored) -> FetchResult {
-    let reference = job.source.reference(job.wanted);
-    let work = Work { engine, repo, job, stored };
-    let result = match tokio::time::timeout(FETCH_TIME, work.run(&reference)).await {
-        Ok(result) => result,
-        Err(_) => {
-            repo.gave_up();
-            Err((Fault::Late, reference))
-        }
-    };
-    result.map_err(|(fault, reference)| {
-        tracing::debug!(%reference, %fault, "an image could not be fetched");
-        if fault.is_transport() {
-            engine.spoil(&repo.key);
-        }
-        fault.of_manifest(&reference)
-    })
+pub async fn fetch(engine: &Engine, routes: &Routes, job: Job<'_>, stored: &dyn Stored) -> FetchResult {
+    let errand = Errand { engine, routes, job, stored, deadline: Instant::now() + FETCH_TIME };
+    let (content, place) = errand.walk(&routes.main, job, None).await?;
+    match content {
+        Content::Image(image) => Ok(Fetched { image, children: Vec::new() }),
+        Content::List(list) => errand.all_children(&list, place).await,
+    }
 }
 
 /// Lists the tags of a repository, named as the user wrote it.
@@ -94,6 +114,100 @@ pub async fn tags(engine: &Engine, repo: &Repo, reference: &str) -> Result<Vec<S
     })
 }
 
+/// One image on its way from wherever it can be had.
+#[derive(Clone, Copy)]
+struct Errand<'a> {
+    engine: &'a Engine,
+    routes: &'a Routes,
+    job: Job<'a>,
+    stored: &'a dyn Stored,
+    deadline: Instant,
+}
+
+impl Errand<'_> {
+    /// Asks place after place and says which one gave the answer. `shown` is a place that has shown already that who
+    /// asks may have the content.
+    async fn walk<'r>(
+        &self,
+        route: &'r Route,
+        job: Job<'_>,
+        shown: Option<&RepoKey>,
+    ) -> Result<(Content, &'r Place), Box<Status>> {
+        let mut reasons = Vec::new();
+        if let Some(why) = &route.broken {
+            let reference = job.source.reference(job.wanted);
+            reasons.push(failure::other(&format!("unable to get all pull sources for {reference}: {why}")));
+        }
+        let last = route.places.len().saturating_sub(1);
+        for (at, place) in route.places.iter().enumerate() {
+            // A place that hangs must leave time for those behind it.
+            let now = Instant::now();
+            let left = self.deadline.saturating_duration_since(now);
+            let limit = now + if at == last { left } else { left / 2 };
+            match self.ask(place, job, shown, limit).await {
+                Ok(content) => return Ok((content, place)),
+                Err(reason) => reasons.push(reason),
+            }
+        }
+        Err(failure::several(reasons))
+    }
+
+    async fn ask(
+        &self,
+        place: &Place,
+        job: Job<'_>,
+        shown: Option<&RepoKey>,
+        limit: Instant,
+    ) -> Result<Content, Box<Status>> {
+        let reference = place.source.reference(job.wanted);
+        let repo = place.repo.as_ref().map_err(|fault| fault.of_manifest(&reference))?;
+        let work = Work { engine: self.engine, repo, job, stored: self.stored };
+        let may_have = shown == Some(&repo.key);
+        let result = match tokio::time::timeout_at(limit, work.run(may_have)).await {
+            Ok(result) => result,
+            Err(_) => {
+                repo.gave_up();
+                Err(Fault::Late)
+            }
+        };
+        result.map_err(|fault| {
+            tracing::debug!(%reference, %fault, "an image could not be fetched");
+            if fault.is_transport() {
+                self.engine.spoil(&repo.key);
+            }
+            fault.of_manifest(&reference)
+        })
+    }
+
+    /// A list that a place has given, with all its children, each taken as a single image.
+    async fn all_children(&self, list: &Manifest, place: &Place) -> FetchResult {
+        let shown = place.repo.as_ref().ok().map(|repo| &repo.key);
+        let listed = list.children().unwrap_or_default().iter();
+        let asked: Vec<_> = listed.map(|child| self.listed_child(child, shown)).collect();
+        let children: Vec<(Digest, Arc<Image>)> =
+            stream::iter(asked).buffered(REQUEST_FETCHES).try_collect().await?;
+        Ok(Fetched { image: Arc::new(convert::list(list, self.job.now)), children })
+    }
+
+    async fn listed_child(
+        &self,
+        child: &Descriptor,
+        shown: Option<&RepoKey>,
+    ) -> Result<(Digest, Arc<Image>), Box<Status>> {
+        let wanted = Wanted::Digest(child.digest.clone());
+        // A list in a list is one image as well: the one that a single import would take.
+        let platform = Preference::default();
+        let job =
+            Job { wanted: &wanted, mode: Mode::Legacy, platform: &platform, expected: None, ..self.job };
+        let route = self.routes.children.as_ref().unwrap_or(&self.routes.main);
+        match self.walk(route, job, shown).await?.0 {
+            Content::Image(image) => Ok((child.digest.clone(), image)),
+            Content::List(list) => Err(unsupported(&list).of_manifest(&self.job.source.reference(&wanted))),
+        }
+    }
+}
+
+/// One image at one place.
 #[derive(Clone, Copy)]
 struct Work<'a> {
     engine: &'a Engine,
@@ -102,24 +216,26 @@ struct Work<'a> {
     stored: &'a dyn Stored,
 }
 
-/// A fault with the reference that it is about.
-type About<T> = Result<T, (Fault, Named)>;
-
 impl Work<'_> {
-    async fn run(&self, reference: &Named) -> About<Fetched> {
-        let about = |fault| (fault, reference.clone());
-        let content = match self.known().await.map_err(about)? {
-            Known::Stored(image) => return Ok(Fetched { image, children: Vec::new() }),
+    /// The image, or the list where that is wanted as such. With `may_have`, what is kept is taken without asking.
+    async fn run(&self, may_have: bool) -> Result<Content, Fault> {
+        let kept = match self.job.wanted {
+            Wanted::Digest(digest) if may_have => self.engine.content(self.repo, digest),
+            _ => None,
+        };
+        let known = match kept {
+            Some(content) => Known::Content(content),
+            None if may_have => Known::Not,
+            None => self.known().await?,
+        };
+        let content = match known {
+            Known::Stored(image) => return Ok(Content::Image(image)),
             Known::Content(content) => content,
-            Known::Not => self.ask().await.map_err(about)?,
+            Known::Not => self.ask().await?,
         };
         match (content, self.job.mode) {
-            (Content::Image(image), _) => Ok(Fetched { image, children: Vec::new() }),
-            (Content::List(list), Mode::Legacy) => {
-                let image = self.one_child(&list).await.map_err(about)?;
-                Ok(Fetched { image, children: Vec::new() })
-            }
-            (Content::List(list), Mode::PreserveOriginal) => self.all_children(&list).await,
+            (Content::List(list), Mode::Legacy) => self.one_child(&list).await.map(Content::Image),
+            (content, _) => Ok(content),
         }
     }
 
@@ -247,32 +363,8 @@ impl Work<'_> {
             .ok_or_else(|| Fault::Unusable("no manifests in manifest list".to_owned()))?;
         match self.child_content(&child.digest).await? {
             Content::Image(image) => Ok(image),
-            Content::List(list) => {
-                Err(Fault::Unusable(format!("unsupported image manifest type: {}", list.kind_name())))
-            }
+            Content::List(list) => Err(unsupported(&list)),
         }
-    }
-
-    /// A list with all its children, each taken as a single image.
-    async fn all_children(&self, list: &Manifest) -> About<Fetched> {
-        let listed = list.children().unwrap_or_default().iter();
-        let asked: Vec<_> = listed.map(|child| self.listed_child(child)).collect();
-        let children: Vec<(Digest, Arc<Image>)> =
-            stream::iter(asked).buffered(REQUEST_FETCHES).try_collect().await?;
-        Ok(Fetched { image: Arc::new(convert::list(list, self.job.now)), children })
-    }
-
-    async fn listed_child(&self, child: &Descriptor) -> About<(Digest, Arc<Image>)> {
-        let about = |fault| (fault, self.job.source.name.with_digest(child.digest.clone()));
-        let image = match self.child_content(&child.digest).await.map_err(about)? {
-            Content::Image(image) => image,
-            // A list in a list is one image as well: the one that a single import would take.
-            Content::List(list) => {
-                let plain = Work { job: Job { platform: &Preference::default(), ..self.job }, ..*self };
-                plain.one_child(&list).await.map_err(about)?
-            }
-        };
-        Ok((child.digest.clone(), image))
     }
 
     /// Content that a manifest of the same repository names.
@@ -282,6 +374,11 @@ impl Work<'_> {
             None => self.by_digest(digest).await,
         }
     }
+}
+
+/// A list where a single image must be.
+fn unsupported(list: &Manifest) -> Fault {
+    Fault::Unusable(format!("unsupported image manifest type: {}", list.kind_name()))
 }
 
 /// What is known before the manifest is asked for.

@@ -15,11 +15,12 @@ use oci::{Named, Reference};
 
 use super::apply::{self, Applied};
 use super::fault::Fault;
-use super::fetch::{self, Job, NothingStored, Stored};
+use super::fetch::{self, Job, NothingStored, Place, Route, Routes, Stored};
 use super::gate::Lane;
 use super::limits::REQUEST_FETCHES;
 use super::outcome::{self, FetchResult, Listing};
 use super::plan::{self, Entry, Mode, Plan, Preference, Repository, Source, Wanted};
+use super::registries::{Mirrors, Registries};
 use super::repo::AskError;
 use super::seam::{Held, Surroundings};
 use super::{failure, validate};
@@ -41,7 +42,9 @@ pub async fn run(
     validate::validate(&request)?;
     check_registries(around, &request)?;
     let held = subject(around, namespace, &request)?;
-    let round = Round { around, held: held.as_ref(), request: &request, lane, now: around.now() };
+    let registries = &around.registries()?;
+    let held_now = held.as_ref();
+    let round = Round { around, held: held_now, request: &request, lane, now: around.now(), registries };
     let first = round.go(&keyring(around, namespace)).await;
     request.status = retry_without_secrets(round, first).await;
     if !request.spec.import {
@@ -95,7 +98,7 @@ fn subject(
 /// quietly goes on without.
 fn keyring(around: &dyn Surroundings, namespace: &str) -> Result<Keyring, String> {
     let mut keyring = Keyring::new();
-    for secret in around.pull_secrets(namespace) {
+    for secret in around.pull_secrets(namespace)? {
         let (Some(format), Some(data)) = (SecretFormat::of_secret_type(&secret.kind), &secret.data) else {
             continue;
         };
@@ -114,6 +117,7 @@ struct Round<'a> {
     request: &'a ImageStreamImport,
     lane: Lane,
     now: Time,
+    registries: &'a Registries,
 }
 
 /// A project's credentials, or why they cannot be read.
@@ -125,7 +129,7 @@ type Loaded = BTreeMap<String, FetchResult>;
 impl Round<'_> {
     async fn go(&self, secrets: &Secrets) -> ImageStreamImportStatus {
         let spec = &self.request.spec;
-        let plan = plan::plan(spec, self.held.map(|held| &held.stream));
+        let plan = plan::plan(spec, self.held.map(|held| &held.stream), self.registries);
         let expected = self.expected(&plan);
         let fetches = plan.fetches.iter().zip(expected).map(|(fetch, expected)| {
             let source = &plan.sources[fetch.source];
@@ -170,15 +174,32 @@ impl Round<'_> {
     }
 
     async fn fetch(&self, job: Job<'_>, secrets: &Secrets) -> FetchResult {
-        let reference = job.source.reference(job.wanted);
-        let engine = self.around.engine();
-        let repo = match self.open(job.source, &reference.to_string(), secrets) {
-            Ok(repo) => repo,
-            Err(fault) => return Err(fault.of_manifest(&reference)),
-        };
         let stored = StoredImages(self.around);
         let stored: &dyn Stored = if self.wants_raw() { &NothingStored } else { &stored };
-        fetch::fetch(engine, &repo, job, stored).await
+        fetch::fetch(self.around.engine(), &self.routes(&job, secrets), job, stored).await
+    }
+
+    /// Where an image can be had, and, when all children of a list are wanted, where those can.
+    fn routes(&self, job: &Job<'_>, secrets: &Secrets) -> Routes {
+        let by_digest = matches!(job.wanted, Wanted::Digest(_));
+        let main = self.route(job.source, Some(job.wanted), by_digest, secrets);
+        let differ = !by_digest && job.mode == Mode::PreserveOriginal;
+        let children = differ.then(|| self.route(job.source, None, true, secrets));
+        Routes { main, children }
+    }
+
+    /// The mirrors of a source, and the source.
+    fn route(&self, source: &Source, wanted: Option<&Wanted>, by_digest: bool, secrets: &Secrets) -> Route {
+        let Mirrors { names, broken } = self.registries.mirrors(&source.name, by_digest);
+        let mirrors = names.into_iter().map(|name| Source { name, ..source.clone() });
+        let place = |source: Source| {
+            let image = match wanted {
+                Some(wanted) => source.reference(wanted).to_string(),
+                None => source.name.repository(),
+            };
+            Place { repo: self.open(&source, &image, secrets), source }
+        };
+        Route { places: mirrors.chain([source.clone()]).map(place).collect(), broken }
     }
 
     fn open(&self, source: &Source, image: &str, secrets: &Secrets) -> Result<super::repo::Repo, Fault> {

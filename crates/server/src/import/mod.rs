@@ -21,6 +21,7 @@ pub mod limits;
 pub mod lru;
 pub mod outcome;
 pub mod plan;
+pub mod registries;
 pub mod repo;
 pub mod seam;
 pub mod validate;

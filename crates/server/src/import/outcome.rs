@@ -164,7 +164,7 @@ mod tests {
         let spec = ImageStreamImportSpec { import, images: vec![spec], ..Default::default() };
         let children = vec![(digest("c"), image(&digest("b")))];
         let results = [Ok(Fetched { image: image(&digest("a")), children })];
-        images(&spec, &plan(&spec, None), &results).remove(0)
+        images(&spec, &plan(&spec, None, &Default::default()), &results).remove(0)
     }
 
     #[test]

@@ -14,6 +14,8 @@ use machinery::status::ApiError;
 use oci::reference::DEFAULT_TAG;
 use oci::{Digest, Named, Reference};
 
+use super::registries::Registries;
+
 /// The fetches of one request.
 #[derive(Debug, Default)]
 pub struct Plan {
@@ -150,16 +152,17 @@ impl Preference {
     }
 }
 
-/// Works out the fetches of a request; `stream` is the one imported into, if it exists (its tags may prefer a platform).
-pub fn plan(spec: &ImageStreamImportSpec, stream: Option<&ImageStream>) -> Plan {
+/// Works out the fetches of a request; `stream` is the one imported into, if it exists (its tags may prefer a platform),
+/// and `registries` says who may be asked and how.
+pub fn plan(spec: &ImageStreamImportSpec, stream: Option<&ImageStream>, registries: &Registries) -> Plan {
     let mut plan = Plan::default();
     let mut sources = BTreeMap::new();
     let mut fetches = std::collections::HashMap::new();
     for image in &spec.images {
-        let entry = plan.entry(image, stream, &mut sources, &mut fetches);
+        let entry = plan.entry(image, (stream, registries), &mut sources, &mut fetches);
         plan.images.push(entry);
     }
-    plan.repository = spec.repository.as_ref().map(repository);
+    plan.repository = spec.repository.as_ref().map(|spec| repository(spec, registries));
     plan
 }
 
@@ -167,14 +170,14 @@ impl Plan {
     fn entry(
         &mut self,
         image: &ImageImportSpec,
-        stream: Option<&ImageStream>,
+        (stream, registries): (Option<&ImageStream>, &Registries),
         sources: &mut BTreeMap<(String, String), usize>,
         fetches: &mut std::collections::HashMap<Fetch, usize>,
     ) -> Entry {
         if image.from.kind != well_known::DOCKER_IMAGE {
             return Entry::Nothing;
         }
-        let (reference, source) = match locate(&image.from.name, image.import_policy.insecure) {
+        let (reference, source) = match locate(&image.from.name, image.import_policy.insecure, registries) {
             Ok(located) => located,
             Err(refused) => return refused,
         };
@@ -203,8 +206,8 @@ impl Plan {
     }
 }
 
-fn repository(spec: &RepositoryImportSpec) -> Repository {
-    match locate(&spec.from.name, spec.import_policy.insecure) {
+fn repository(spec: &RepositoryImportSpec, registries: &Registries) -> Repository {
+    match locate(&spec.from.name, spec.import_policy.insecure, registries) {
         Ok((_, source)) => {
             Repository::Ask { source: Box::new(source), mode: Mode::parse(&spec.import_policy.import_mode) }
         }
@@ -213,7 +216,7 @@ fn repository(spec: &RepositoryImportSpec) -> Repository {
     }
 }
 
-fn locate(name: &str, insecure: bool) -> Result<(Reference, Source), Entry> {
+fn locate(name: &str, insecure: bool, registries: &Registries) -> Result<(Reference, Source), Entry> {
     let reference = match Reference::parse(name) {
         Ok(reference) => reference,
         // Let through by validation, for old clients; no registry can be asked for it.
@@ -229,7 +232,11 @@ fn locate(name: &str, insecure: bool) -> Result<(Reference, Source), Entry> {
     };
     let repository = reference.clone().as_repository();
     match Named::try_from(&repository) {
+        Ok(name) if registries.is_blocked(name.domain()) => {
+            Err(Entry::Refused { tag: String::new(), status: blocked(&reference.registry) })
+        }
         Ok(name) => {
+            let insecure = insecure || registries.is_insecure(name.domain());
             let source = Source { name, spelling: repository, insecure };
             Ok((reference, source))
         }
@@ -250,6 +257,12 @@ fn wanted(reference: &Reference) -> Result<Wanted, Entry> {
     Digest::parse(&reference.id)
         .map(Wanted::Digest)
         .map_err(|error| Entry::Refused { tag: String::new(), status: internal(&error.to_string()) })
+}
+
+/// The refusal of a registry, named as the user wrote it.
+fn blocked(registry: &str) -> Box<Status> {
+    let message = format!("forbidden: registry {registry} blocked");
+    ApiError::new(403, "Forbidden", message).with_details(Default::default()).0
 }
 
 fn internal(message: &str) -> Box<Status> {
@@ -273,7 +286,7 @@ mod tests {
     }
 
     fn of(images: Vec<ImageImportSpec>) -> Plan {
-        plan(&ImageStreamImportSpec { images, ..Default::default() }, None)
+        plan(&ImageStreamImportSpec { images, ..Default::default() }, None, &Registries::default())
     }
 
     fn fetched(plan: &Plan) -> Vec<String> {
@@ -325,7 +338,11 @@ mod tests {
             image("a.example/x:1", None, ""),
             image("a.example/x:1", Some("other"), ""),
         ];
-        let plan = plan(&ImageStreamImportSpec { images, ..Default::default() }, Some(&stream));
+        let plan = plan(
+            &ImageStreamImportSpec { images, ..Default::default() },
+            Some(&stream),
+            &Registries::default(),
+        );
         let wishes: Vec<_> = plan.fetches.iter().map(|fetch| fetch.platform.architecture.as_str()).collect();
         assert_eq!(wishes, ["arm64", "s390x", ""]);
     }
@@ -339,5 +356,42 @@ mod tests {
             status.message,
             "Internal error occurred: unable to parse docker reference *:latest: invalid reference format"
         );
+    }
+
+    fn configured() -> Registries {
+        let texts = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
+        Registries::new(&crate::import::registries::RegistryConfig {
+            blocked: texts(&["bad.example", "docker.io"]),
+            insecure: texts(&["plain.example"]),
+            ..Default::default()
+        })
+    }
+
+    #[test]
+    fn a_blocked_registry_is_refused_as_it_was_written() {
+        let images = vec![
+            image("bad.example/x:1", Some("a"), ""),
+            image("nginx", None, ""),
+            image("good.example/x", None, ""),
+        ];
+        let repository = Some(RepositoryImportSpec { from: images[0].from.clone(), ..Default::default() });
+        let spec = ImageStreamImportSpec { images, repository, ..Default::default() };
+        let plan = plan(&spec, None, &configured());
+        for (entry, registry) in plan.images.iter().zip(["bad.example", ""]) {
+            let Entry::Refused { tag, status } = entry else { panic!("{entry:?}") };
+            assert_eq!((tag.as_str(), status.code, status.reason.as_str()), ("", 403, "Forbidden"));
+            assert_eq!(status.message, format!("forbidden: registry {registry} blocked"));
+        }
+        assert_eq!(plan.images[2], Entry::Fetch(0));
+        assert!(matches!(plan.repository, Some(Repository::Refused(status)) if status.code == 403));
+    }
+
+    #[test]
+    fn a_registry_that_is_configured_as_insecure_needs_no_word_from_the_tag() {
+        let images = vec![image("plain.example/x:1", None, ""), image("tls.example/x:1", None, "")];
+        let spec = ImageStreamImportSpec { images, ..Default::default() };
+        let insecure: Vec<bool> =
+            plan(&spec, None, &configured()).sources.iter().map(|source| source.insecure).collect();
+        assert_eq!(insecure, [true, false]);
     }
 }

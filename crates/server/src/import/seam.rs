@@ -11,6 +11,7 @@ use oci::client::Transport;
 use store::Revision;
 
 use super::engine::Engine;
+use super::registries::Registries;
 use crate::settings::ImageSettings;
 
 /// A stream as it was read.
@@ -68,8 +69,17 @@ pub trait Surroundings: Send + Sync {
     fn stream(&self, namespace: &str, name: &str) -> Result<Option<Held>, ApiError>;
     /// A stored image.
     fn image(&self, name: &str) -> Option<Image>;
-    /// The secrets of a namespace that may be used for pulls, in the order in which they count.
-    fn pull_secrets(&self, namespace: &str) -> Vec<PullSecret>;
+    /// What the cluster's configuration says about registries.
+    ///
+    /// # Errors
+    /// When a stored value is broken.
+    fn registries(&self) -> Result<Registries, ApiError>;
+    /// The secrets of a namespace that may be used for pulls, in the order in which they count. No other credentials
+    /// exist: those that a node keeps for its own pulls are not read.
+    ///
+    /// # Errors
+    /// Why one of them cannot be read, in words for the user; then none may be used.
+    fn pull_secrets(&self, namespace: &str) -> Result<Vec<PullSecret>, String>;
     /// A stream as clients see it.
     fn decorate(&self, stream: &mut ImageStream);
     /// Passes a stream through the door, with the images that it needs.

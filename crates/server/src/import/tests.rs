@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::limits::FETCH_TIME;
+use super::registries::MirrorList;
 use super::testing::{Trouble, Upstream};
 use super::world::World;
 use super::{PullSecret, Surroundings};
@@ -374,4 +375,102 @@ async fn whatever_goes_wrong_on_the_way_a_tag_points_at_an_image_that_was_there(
             tokio::time::advance(Duration::from_secs(30)).await;
         }
     }
+}
+
+fn mirrored(world: &World, source: &str, mirrors: &[&str], by_digest: bool) {
+    let list = MirrorList {
+        source: source.to_owned(),
+        mirrors: mirrors.iter().map(|&mirror| mirror.to_owned()).collect(),
+        ..Default::default()
+    };
+    let mut config = world.registries.lock().unwrap();
+    if by_digest { config.digest_mirrors.push(list) } else { config.tag_mirrors.push(list) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn mirrors_are_asked_in_order_and_the_name_stays_the_sources() {
+    let world = World::new();
+    let digest = world.upstream.image("m.test/copies/app", "1", "one");
+    mirrored(&world, "a.test/team", &["empty.test", "m.test/copies"], false);
+    let answer = import(&world, &[("a.test/team/app:1", "t")]).await;
+    let image = answer.status.images[0].image.as_ref().unwrap();
+    assert_eq!(image.docker_image_reference, format!("a.test/team/app@{digest}"));
+    let asked = world.upstream.requests();
+    assert_eq!(asked[0], "GET empty.test/app/manifests/1");
+    assert!(asked[1..].iter().all(|request| request.contains(" m.test/copies/app/")), "{asked:?}");
+    import(&world, &[("a.test/team/app:1", "t")]).await;
+    assert_eq!(
+        world.upstream.requests(),
+        [
+            "HEAD empty.test/app/manifests/1",
+            "GET empty.test/app/manifests/1",
+            "HEAD m.test/copies/app/manifests/1"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_source_is_asked_last_and_all_reasons_are_told() {
+    let (world, digest) = one_image();
+    mirrored(&world, "a.test", &["empty.test"], false);
+    world.upstream.trouble("dead.test", Some(Trouble::Refused));
+    mirrored(&world, "b.test", &["empty.test", "dead.test"], false);
+    let answer = import(&world, &[("a.test/team/app:1", "t"), ("b.test/x:1", "u")]).await;
+    assert_eq!(head(&world, "t"), Some(digest.to_string()));
+    let status = &answer.status.images[1].status;
+    assert_eq!(status.code, 500);
+    let message = &status.message;
+    let begin = "Internal error occurred: [dockerimage.image.openshift.io \"empty.test/x:1\" not found, dead.test/x:1: ";
+    let end = ", dockerimage.image.openshift.io \"b.test/x:1\" not found]";
+    assert!(message.starts_with(begin) && message.ends_with(end), "{message}");
+    assert_eq!(condition(&world, "u").message, *message);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mirror_that_hangs_leaves_time_for_the_source() {
+    let (world, digest) = one_image();
+    world.upstream.trouble("hung.test", Some(Trouble::Silent));
+    mirrored(&world, "a.test", &["hung.test"], false);
+    let begin = Instant::now();
+    import(&world, &[("a.test/team/app:1", "t")]).await;
+    assert_eq!(head(&world, "t"), Some(digest.to_string()));
+    assert!(begin.elapsed() < FETCH_TIME, "{:?}", begin.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn children_of_a_list_are_looked_for_at_the_mirrors_for_digests() {
+    let world = World::new();
+    let child = world.upstream.image("digests.test/app", "1", "one");
+    world.upstream.image("tags.test/app", "1", "one");
+    world.upstream.list("tags.test/app", "all", &[("linux/amd64", &child)]);
+    mirrored(&world, "a.test/team", &["tags.test"], false);
+    let mut both = request(&[("a.test/team/app:all", "t"), ("a.test/team/app:all", "u")]);
+    both["spec"]["images"][0]["importPolicy"]["importMode"] = "PreserveOriginal".into();
+    let answer = world.import(both.clone()).await.unwrap();
+    let failed = &answer.status.images[0].status;
+    // Only the source may be asked for digests so far; a single child comes from where the list was.
+    assert_eq!(
+        failed.message,
+        format!("dockerimage.image.openshift.io \"a.test/team/app@{child}\" not found")
+    );
+    assert_eq!(answer.status.images[1].status.status, "Success");
+    mirrored(&world, "a.test/team", &["digests.test"], true);
+    let answer = world.import(both).await.unwrap();
+    assert_eq!(answer.status.images[0].status.status, "Success", "{:?}", answer.status.images[0].status);
+    let children = &answer.status.images[0].manifests;
+    assert_eq!(children[0].docker_image_reference, format!("a.test/team/app@{child}"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_mirror_is_shown_its_own_credentials() {
+    let world = World::new();
+    world.upstream.image("m.test/app", "1", "one");
+    world.upstream.lock("m.test", "user:word");
+    mirrored(&world, "a.test/team", &["m.test"], false);
+    let auth = base64::engine::general_purpose::STANDARD.encode("user:word");
+    let data = json!({"auths": {"m.test": {"auth": auth}}}).to_string().into_bytes();
+    let secret = PullSecret { kind: "kubernetes.io/dockerconfigjson".into(), data: Some(data) };
+    world.secrets.lock().unwrap().insert("s".into(), secret);
+    let answer = import(&world, &[("a.test/team/app:1", "t")]).await;
+    assert_eq!(answer.status.images[0].status.status, "Success", "{:?}", answer.status.images[0].status);
 }

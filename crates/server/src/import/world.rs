@@ -15,6 +15,7 @@ use oci::client::Transport;
 use store::Revision;
 use tokio::sync::broadcast;
 
+use super::registries::{Registries, RegistryConfig};
 use super::testing::Upstream;
 use super::{Engine, Held, Lane, PullSecret, Surroundings, Written};
 use crate::clock::Clock;
@@ -37,6 +38,7 @@ pub(crate) struct World {
     streams: Mutex<BTreeMap<StreamKey, Held>>,
     stored: Mutex<BTreeMap<String, Image>>,
     pub(crate) secrets: Mutex<BTreeMap<String, PullSecret>>,
+    pub(crate) registries: Mutex<RegistryConfig>,
     revision: AtomicU64,
     changes: broadcast::Sender<StreamKey>,
 }
@@ -62,6 +64,7 @@ impl World {
             streams: Mutex::default(),
             stored: Mutex::default(),
             secrets: Mutex::default(),
+            registries: Mutex::default(),
             revision: AtomicU64::new(100),
             changes: broadcast::channel(1024).0,
         }
@@ -193,8 +196,12 @@ impl Surroundings for World {
         self.stored.lock().unwrap().get(name).cloned()
     }
 
-    fn pull_secrets(&self, _: &str) -> Vec<PullSecret> {
-        self.secrets.lock().unwrap().values().cloned().collect()
+    fn registries(&self) -> Result<Registries, ApiError> {
+        Ok(Registries::new(&self.registries.lock().unwrap()))
+    }
+
+    fn pull_secrets(&self, _: &str) -> Result<Vec<PullSecret>, String> {
+        Ok(self.secrets.lock().unwrap().values().cloned().collect())
     }
 
     fn decorate(&self, stream: &mut ImageStream) {

@@ -5,6 +5,7 @@
 //! the product: it is seen from outside only.
 
 mod api;
+mod audit;
 mod badinput;
 mod cli;
 mod conformance;
