@@ -50,9 +50,15 @@ fn image_changes(config: &Plain) -> Vec<ImageChange<'_>> {
     changes.collect()
 }
 
-/// The streams that a configuration follows; those of paused triggers too, as what they last saw is noted as well.
+/// The streams that a configuration follows, and the one that it builds upon: a first build may wait for that.
 pub fn streams(config: &Plain) -> BTreeSet<StreamKey> {
-    image_changes(config).iter().map(|change| change.tag.stream()).collect()
+    let base = strategy_from(config).and_then(|from| TagName::of_reference(from, &config.metadata.namespace));
+    let changes = image_changes(config);
+    changes.iter().map(|change| change.tag).chain(base).map(|tag| tag.stream()).collect()
+}
+
+fn is_paused(config: &Plain) -> bool {
+    config.metadata.annotations.get(PAUSED).is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
 fn recorded<'a>(config: &'a Plain, tag: &TagName<'_>) -> Option<&'a Value> {
@@ -80,6 +86,9 @@ pub struct Request {
 
 /// What a configuration's triggers ask for now, if they ask for anything.
 pub fn wanted(config: &Plain, tags: &dyn Tags) -> Option<Request> {
+    if is_paused(config) {
+        return None;
+    }
     let mut seen = BTreeSet::new();
     let mut request = Request::default();
     for change in image_changes(config).into_iter().filter(|change| !change.paused) {
@@ -160,7 +169,7 @@ pub struct Started {
 /// [`BuildError`].
 pub fn start(config: &Plain, request: &Request, tags: &dyn Tags, now: Time) -> Result<Started, BuildError> {
     let name = format!("{}/{}", config.metadata.namespace, config.metadata.name);
-    if config.metadata.annotations.get(PAUSED).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+    if is_paused(config) {
         return Err(BuildError::Paused(name));
     }
     let last = last_version(config);

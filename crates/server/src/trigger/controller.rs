@@ -174,13 +174,12 @@ async fn act(
     let reaction = match kind {
         Workload::BuildConfig => {
             if let Some(request) = build::wanted(&object.object, &tags) {
-                let started = rest::start_build(ctx, actor, &object, &request, false).await;
-                if let Err(error) = &started
-                    && !error.is_conflict()
-                {
-                    tell(ctx, actor, resource, &object.object, &error.0.message).await;
+                match rest::start_build(ctx, actor, &object, &request, false).await {
+                    Ok(_) => {}
+                    Err(error) if error.is_conflict() || error.code() == 503 => return Err(error),
+                    // Only a change of the configuration or of its tags helps, and either comes back here.
+                    Err(error) => tell(ctx, actor, resource, &object.object, &error.0.message).await,
                 }
-                started?;
             }
             build::complaints(&object.object)
         }

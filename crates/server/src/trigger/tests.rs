@@ -355,6 +355,9 @@ mod builds {
         assert_eq!(started.config.fields["status"]["imageChangeTriggers"][0]["lastTriggeredImageID"], "A");
         let annotation = "openshift.io/build-config.paused".to_owned();
         paused.metadata.annotations.insert(annotation, "true".to_owned());
+        paused.fields["spec"]["triggers"] = json!([{"type": "ConfigChange"}]);
+        assert_eq!(wanted(&paused, &tags), None);
+        assert_eq!(streams(Workload::BuildConfig, &paused).len(), 1, "a first build may wait for its base");
         assert_eq!(start(&paused, &by_hand, &tags, NOW), Err(BuildError::Paused("ns/b".to_owned())));
     }
 
