@@ -84,7 +84,6 @@ impl Call {
 /// An answer that is no error.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
@@ -147,7 +146,7 @@ impl Api {
                 .map_err(|error| plain(format!("reading the server's answer: {error}")))?
                 .to_bytes();
             if (200..300).contains(&code) {
-                return Ok(Answer { headers: parts.headers, body });
+                return Ok(Answer { body });
             }
             return Err(refusal(code, &body, &call.method));
         }
@@ -202,11 +201,6 @@ impl Api {
                 self.io.complain(&format!("Warning: {text}"));
             }
         }
-    }
-
-    /// How many different warnings the server gave so far.
-    pub(crate) fn warnings(&self) -> usize {
-        self.warned.borrow().len()
     }
 
     fn unreachable(&self, error: &kube::Error) -> Failure {

@@ -77,11 +77,6 @@ impl Failure {
         self.reason() == "Conflict"
     }
 
-    /// The name is taken.
-    pub(crate) fn is_already_exists(&self) -> bool {
-        self.reason() == "AlreadyExists"
-    }
-
     /// The caller may not do that.
     pub(crate) fn is_forbidden(&self) -> bool {
         self.reason() == "Forbidden" || (self.reason().is_empty() && self.code() == 403)

@@ -50,8 +50,6 @@ pub(crate) fn streams(input: &str) -> (Io, Sink, Sink) {
 /// A request that came.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
-    /// `GET /path?query`
-    pub(crate) line: String,
     pub(crate) content_type: String,
     pub(crate) body: Value,
 }
@@ -108,7 +106,7 @@ impl tower_service::Service<http::Request<Body>> for Script {
                 .unwrap_or_default();
             let body = request.into_body().collect().await.unwrap().to_bytes();
             let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-            script.seen.lock().unwrap().push(Seen { line: line.clone(), content_type, body });
+            script.seen.lock().unwrap().push(Seen { content_type, body });
             let step = script.answers.lock().unwrap().pop_front();
             let (want, code, answer) = step.unwrap_or_else(|| panic!("unexpected {line}"));
             assert_eq!(line, want);

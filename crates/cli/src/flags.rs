@@ -70,6 +70,17 @@ fn request_timeout(text: &str) -> Result<std::time::Duration, String> {
 }
 
 impl Globals {
+    /// Forgets a flag that a command has for itself under the same name.
+    pub(crate) fn forget(&mut self, name: &str) {
+        match name {
+            "user" => self.user = None,
+            "server" => self.server = None,
+            "token" => self.token = None,
+            "certificate_authority" => self.certificate_authority = None,
+            _ => {}
+        }
+    }
+
     /// The limit for one request, if there is one.
     pub(crate) fn timeout(&self) -> Option<std::time::Duration> {
         self.request_timeout.filter(|timeout| !timeout.is_zero())
@@ -140,7 +151,7 @@ impl DryRun {
     }
 
     /// Adds `dryRun` to a request's parameters.
-    pub(crate) fn query<'a>(self, mut query: Vec<(&'a str, String)>) -> Vec<(&'a str, String)> {
+    pub(crate) fn query(self, mut query: Vec<(&str, String)>) -> Vec<(&str, String)> {
         if self == DryRun::Server {
             query.push(("dryRun", "All".to_owned()));
         }

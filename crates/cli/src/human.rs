@@ -36,19 +36,6 @@ pub(crate) fn ago(now: Time, then: Time) -> String {
     format!("{} ago", wordy(age(now, then)))
 }
 
-/// The short form of `image info`: `9y`, `3m`.
-pub(crate) fn shortest(seconds: i64) -> String {
-    match seconds {
-        s if s < -1 => "<invalid>".to_owned(),
-        s if s < 0 => "0s".to_owned(),
-        s if s < 60 => format!("{s}s"),
-        s if s < 3600 => format!("{}m", s / 60),
-        s if s < 24 * 3600 => format!("{}h", s / 3600),
-        s if s < 365 * 24 * 3600 => format!("{}d", s / 3600 / 24),
-        s => format!("{}y", s / 3600 / 24 / 365),
-    }
-}
-
 /// Kubernetes' AGE column: `2m30s`, `5d`, `3y45d`.
 pub(crate) fn column(seconds: i64) -> String {
     let (minutes, hours) = (seconds / 60, seconds / 3600);
@@ -154,12 +141,5 @@ mod tests {
         check(75_858_000, "75.86MB");
         check(1000, "1kB");
         check(21_200, "21.2kB");
-    }
-
-    #[test]
-    fn ages_of_image_info() {
-        assert_eq!(shortest(-1), "0s");
-        assert_eq!(shortest(59), "59s");
-        assert_eq!(shortest(9 * 365 * 24 * 3600 + 5), "9y");
     }
 }

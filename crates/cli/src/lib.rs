@@ -29,6 +29,7 @@ mod print;
 mod select;
 mod streams;
 mod tabs;
+mod three_way;
 mod usage;
 
 use std::ffi::OsString;
@@ -121,11 +122,26 @@ pub fn run_as(root: &Command, args: impl IntoIterator<Item = OsString>, io: &Io)
     let args: Vec<OsString> = args.into_iter().collect();
     let words = std::iter::once(OsString::from(PROGRAM)).chain(args.iter().cloned());
     let parsed = root.clone().try_get_matches_from(words).and_then(|matches| {
-        Ok((Commands::from_arg_matches(&matches)?, Globals::from_arg_matches(&matches)?))
+        let mut globals = Globals::from_arg_matches(&matches)?;
+        forget_shadowed(root, &matches, &mut globals);
+        Ok((Commands::from_arg_matches(&matches)?, globals))
     });
     match parsed {
         Ok((command, globals)) => execute(command, globals, root, io),
         Err(error) => explain(&error, root, &args, io),
+    }
+}
+
+/// Some commands have a flag of their own with the name of a global one (`create rolebinding --user`). Then the flag on
+/// the line was theirs.
+fn forget_shadowed(root: &Command, matches: &ArgMatches, globals: &mut Globals) {
+    let (mut command, mut matches) = (root, matches);
+    while let Some((name, inner)) = matches.subcommand() {
+        let Some(found) = command.find_subcommand(name) else { return };
+        (command, matches) = (found, inner);
+        for arg in command.get_arguments().filter(|arg| !arg.is_global_set()) {
+            globals.forget(arg.get_id().as_str());
+        }
     }
 }
 

@@ -175,15 +175,15 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn stream(tags: serde_json::Value) -> ImageStream {
+    fn stream(tags: &serde_json::Value) -> ImageStream {
         serde_json::from_value(json!({"metadata": {"name": "s", "namespace": "ns"}, "spec": {"tags": tags}}))
             .unwrap()
     }
 
     #[track_caller]
-    fn check(from: serde_json::Value, want: Result<(&str, bool), Lost>) {
+    fn check(from: &serde_json::Value, want: Result<(&str, bool), Lost>) {
         let stream = stream(
-            json!([{"name": "a", "from": from}, {"name": "b", "from": {"kind": "DockerImage", "name": "x"}}]),
+            &json!([{"name": "a", "from": from}, {"name": "b", "from": {"kind": "DockerImage", "name": "x"}}]),
         );
         let got = follow(&stream, "a").map(|found| (found.tag, found.hops));
         assert_eq!(got, want.map(|(tag, hops)| (tag.to_owned(), hops)));
@@ -192,16 +192,19 @@ mod tests {
     #[test]
     fn tags_lead_to_tags_of_the_same_stream() {
         let tracks = |name: &str| json!({"kind": "ImageStreamTag", "name": name});
-        check(json!({"kind": "DockerImage", "name": "x"}), Ok(("a", false)));
-        check(json!(null), Ok(("a", false)));
-        check(tracks("b"), Ok(("b", true)));
-        check(tracks("s:b"), Ok(("b", true)));
-        check(json!({"kind": "ImageStreamTag", "namespace": "ns", "name": "s:b"}), Ok(("b", true)));
-        check(tracks("t:b"), Err(Lost::OtherStream));
-        check(json!({"kind": "ImageStreamTag", "namespace": "other", "name": "s:b"}), Err(Lost::OtherStream));
-        check(tracks("a"), Err(Lost::Circle));
-        check(tracks("s:c"), Err(Lost::Missing("c".to_owned())));
-        check(tracks("s:b:c"), Err(Lost::Invalid));
+        check(&json!({"kind": "DockerImage", "name": "x"}), Ok(("a", false)));
+        check(&json!(null), Ok(("a", false)));
+        check(&tracks("b"), Ok(("b", true)));
+        check(&tracks("s:b"), Ok(("b", true)));
+        check(&json!({"kind": "ImageStreamTag", "namespace": "ns", "name": "s:b"}), Ok(("b", true)));
+        check(&tracks("t:b"), Err(Lost::OtherStream));
+        check(
+            &json!({"kind": "ImageStreamTag", "namespace": "other", "name": "s:b"}),
+            Err(Lost::OtherStream),
+        );
+        check(&tracks("a"), Err(Lost::Circle));
+        check(&tracks("s:c"), Err(Lost::Missing("c".to_owned())));
+        check(&tracks("s:b:c"), Err(Lost::Invalid));
     }
 
     #[test]

@@ -26,8 +26,6 @@ impl Layout {
     pub(crate) const DESCRIBE_BLANKS: Layout = Layout { min_width: 0, tab_width: 8, padding: 2, pad: ' ' };
     /// Listings of `set`.
     pub(crate) const SET: Layout = Layout { min_width: 0, tab_width: 2, padding: 2, pad: ' ' };
-    /// Blocks of `image info`.
-    pub(crate) const INFO: Layout = Layout { min_width: 0, tab_width: 4, padding: 1, pad: ' ' };
 }
 
 /// Lays out a whole text.

@@ -85,8 +85,7 @@ fn text(error: &clap::Error, kind: ContextKind) -> String {
 
 /// `--output <OUTPUT>` is the flag `--output`.
 fn long_of(flag: &str) -> &str {
-    let flag = flag.split([' ', '=', '[']).next().unwrap_or(flag);
-    flag
+    flag.split([' ', '=', '[']).next().unwrap_or(flag)
 }
 
 fn find<'a>(command: &'a Command, long: &str) -> Option<&'a Arg> {

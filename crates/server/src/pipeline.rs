@@ -2,7 +2,7 @@
 //!
 //! Every request takes the same way: read what it is about, find a place among those in flight, find out who asks, let
 //! them act as somebody else if they may, ask whether they may do this, route, answer, count. There are no layers beside
-//! this one; a step that a request must not skip is a line of [`Pipeline::run`].
+//! this one; a step that a request must not skip is a line of its `run`.
 
 use std::sync::Arc;
 
@@ -69,6 +69,9 @@ impl Pipeline {
         let code = response.status().as_u16();
         self.ctx.metrics.request(&seen.counted, code, seconds);
         debug!(%method, path, code, seconds, user = seen.user, request_id, "request");
+        if method == http::Method::HEAD {
+            without_body(&mut response);
+        }
         let headers = response.headers_mut();
         if let Ok(id) = HeaderValue::from_str(&request_id) {
             headers.insert("audit-id", id);
@@ -127,6 +130,14 @@ impl Pipeline {
         let reply = rest::dispatch(&call).await?;
         drop(place);
         Ok(respond::reply(reply, &shape))
+    }
+}
+
+/// What HEAD is answered with: HTTP/2 would send the body otherwise.
+fn without_body(response: &mut Response<Body>) {
+    let body = std::mem::replace(response.body_mut(), Body::empty());
+    if let Some(length) = body.len() {
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
 }
 

@@ -83,7 +83,6 @@ pub(crate) struct Wanted {
 }
 
 pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
-    let printer = print::printer_for_get(&args.print, !args.no_headers)?;
     if args.args.is_empty() && args.files.filename.is_empty() {
         app.io.complain(&format!(
             "You must specify the type of resource to get. Use \"{program} api-resources\" for a complete list of supported resources.\n\n",
@@ -100,6 +99,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     let narrow = args.narrow();
     let (wanted, single) = args.wanted(app, &narrow).await?;
     if args.watch || args.watch_only {
+        let printer = args.printer()?;
         let options = args.options();
         let plan = watch::Plan {
             wanted: &wanted,
@@ -112,9 +112,10 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         };
         return watch::run(app, &plan).await;
     }
-    match printer {
-        Some(printer) => objects(app, args, &narrow, &printer, wanted, single).await,
-        None => tables(app, args, &narrow, wanted).await,
+    if args.is_table() {
+        tables(app, args, &narrow, wanted).await
+    } else {
+        objects(app, args, &narrow, wanted, single).await
     }
 }
 
@@ -124,6 +125,16 @@ impl Args {
             Narrow::new(self.selector.as_ref(), self.field_selector.as_ref(), false, self.all_namespaces);
         narrow.chunk = self.chunk_size;
         narrow
+    }
+
+    /// The server makes the text, not a printer.
+    fn is_table(&self) -> bool {
+        matches!(self.print.output.as_deref(), None | Some("" | "wide"))
+            && self.print.template.as_ref().is_none_or(String::is_empty)
+    }
+
+    fn printer(&self) -> Result<Option<Printer>, Failure> {
+        print::printer_for_get(&self.print, !self.no_headers)
     }
 
     fn options(&self) -> table::Options {
@@ -204,7 +215,6 @@ async fn objects(
     app: &App,
     args: &Args,
     narrow: &Narrow,
-    printer: &Printer,
     wanted: Vec<Wanted>,
     single: bool,
 ) -> Result<(), Failure> {
@@ -232,6 +242,8 @@ async fn objects(
     if found.is_empty() && args.ignore_not_found {
         return Failure::gather(failures);
     }
+    // A bad template is told only when there is something to print with it.
+    let Some(printer) = args.printer()? else { return Failure::gather(failures) };
     if let Some(path) = &args.sort_by {
         let items: Vec<&Value> = found.iter().collect();
         let order = print::sort::order(&items, path)?;
@@ -240,7 +252,7 @@ async fn objects(
     if single && found.len() == 1 {
         printer.print(&found[0], &app.io)?;
     } else {
-        printer.print(&print::list_of(found), &app.io)?;
+        printer.print(&print::list_of(&found), &app.io)?;
     }
     Failure::gather(failures)
 }

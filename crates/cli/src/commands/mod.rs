@@ -2,16 +2,25 @@
 
 mod annotate;
 mod api_resources;
+mod apply;
+mod auth;
 mod completion;
 mod create;
 mod delete;
 mod describe;
+mod edit;
 mod get;
 mod import;
 mod patch;
+mod policy;
 mod project;
+mod registry;
+mod replace;
+mod secrets;
+mod set;
 mod tag;
 mod version;
+mod wait;
 mod watch;
 mod whoami;
 
@@ -41,12 +50,30 @@ pub(crate) enum Verb {
     Annotate(annotate::AnnotateArgs),
     /// Change fields of objects
     Patch(patch::Args),
+    /// Make objects what files say
+    Apply(apply::Args),
+    /// Put what files say in the place of what is there
+    Replace(replace::Args),
+    /// Change objects in an editor
+    Edit(edit::Args),
+    /// Wait until objects are there, gone, or as they should be
+    Wait(wait::Args),
+    /// Change single settings of objects
+    Set(set::Args),
     /// Make a project and switch to it
     NewProject(project::NewArgs),
     /// Show the current project, or switch to another
     Project(project::Args),
     /// List projects
     Projects(project::ListArgs),
+    /// Give roles in the project to people, and take them away
+    Policy(policy::Args),
+    /// Ask what you may do
+    Auth(auth::Args),
+    /// Link secrets to service accounts
+    Secrets(secrets::Args),
+    /// Find the integrated registry and log in to it
+    Registry(registry::Args),
     /// Show who you are to the server
     Whoami(whoami::Args),
     /// List the kinds of objects that the server has
@@ -69,9 +96,18 @@ pub(crate) async fn run(app: &App, verb: Verb, root: &Command) -> Result<(), Fai
         Verb::Label(args) => annotate::label(app, &args).await,
         Verb::Annotate(args) => annotate::annotate(app, &args).await,
         Verb::Patch(args) => patch::run(app, &args).await,
+        Verb::Apply(args) => apply::run(app, &args).await,
+        Verb::Replace(args) => replace::run(app, &args).await,
+        Verb::Edit(args) => edit::run(app, &args).await,
+        Verb::Wait(args) => wait::run(app, &args).await,
+        Verb::Set(args) => set::run(app, &args).await,
         Verb::NewProject(args) => project::create(app, &args).await,
         Verb::Project(args) => project::run(app, &args).await,
         Verb::Projects(args) => project::list(app, &args).await,
+        Verb::Policy(args) => policy::run(app, &args).await,
+        Verb::Auth(args) => auth::run(app, &args).await,
+        Verb::Secrets(args) => secrets::run(app, &args).await,
+        Verb::Registry(args) => registry::run(app, &args).await,
         Verb::Whoami(args) => whoami::run(app, &args).await,
         Verb::ApiResources(args) => api_resources::run(app, &args).await,
         Verb::Version(args) => version::run(app, &args).await,

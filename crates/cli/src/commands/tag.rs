@@ -79,7 +79,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     } else {
         let (text, destinations) =
             args.args.split_first().ok_or_else(|| plain("at least a destination is required"))?;
-        let mut source = read_source(text, kind, app.namespace())?;
+        let mut source = read_source(text, &kind, app.namespace())?;
         if source.kind == well_known::IMAGE_STREAM_TAG && !args.alias {
             source = resolve(app, text, source).await?;
         }
@@ -134,7 +134,7 @@ async fn source_kind(app: &App, text: &str) -> Result<String, Failure> {
     }
 }
 
-fn read_source(text: &str, kind: String, namespace: &str) -> Result<Source, Failure> {
+fn read_source(text: &str, kind: &str, namespace: &str) -> Result<Source, Failure> {
     let mut reference = Reference::parse(text).map_err(|error| plain(format!("invalid SOURCE: {error}")))?;
     if kind == well_known::IMAGE_STREAM_TAG || kind == well_known::IMAGE_STREAM_IMAGE {
         if !reference.registry.is_empty() {
@@ -150,7 +150,7 @@ fn read_source(text: &str, kind: String, namespace: &str) -> Result<Source, Fail
             return Err(plain("--source=ImageStreamImage requires a valid <name>@<id> in SOURCE"));
         }
     }
-    let kind = match kind.as_str() {
+    let kind = match kind {
         "" if !reference.registry.is_empty() => well_known::DOCKER_IMAGE,
         "" if !reference.id.is_empty() => well_known::IMAGE_STREAM_IMAGE,
         "" if !reference.tag.is_empty() => well_known::IMAGE_STREAM_TAG,

@@ -247,7 +247,7 @@ fn order(a: &Slot, b: &Slot) -> Result<Ordering, String> {
             (Some(a), Some(b)) => Ok(a.cmp(&b)),
             _ => Ok(a.as_f64().partial_cmp(&b.as_f64()).unwrap_or(Ordering::Equal)),
         },
-        (Some(Value::Bool(_) | Value::Array(_) | Value::Object(_)), _) | (None | Some(Value::Null), _) => {
+        (None | Some(Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)), _) => {
             Err("invalid type for comparison".to_owned())
         }
         _ => Err("incompatible types for comparison".to_owned()),

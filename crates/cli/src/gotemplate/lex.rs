@@ -49,7 +49,7 @@ pub(super) fn pieces(source: &str) -> Result<Vec<Piece>, String> {
     let mut trim = false;
     while let Some(open) = source[at..].find("{{") {
         let open = at + open;
-        let trims_before = trims(&source[open + 2..], true);
+        let trims_before = trims(&source[open + 2..]);
         push_text(&mut pieces, &source[at..open], trim, trims_before);
         let start = if trims_before { open + 3 } else { open + 2 };
         if let Some(after) = comment(source, start)? {
@@ -66,7 +66,7 @@ pub(super) fn pieces(source: &str) -> Result<Vec<Piece>, String> {
     Ok(pieces)
 }
 
-fn trims(text: &str, _left: bool) -> bool {
+fn trims(text: &str) -> bool {
     let mut chars = text.chars();
     chars.next() == Some('-') && chars.next().is_some_and(char::is_whitespace)
 }
@@ -133,7 +133,6 @@ impl Lexer<'_> {
 
     fn token(&mut self, c: char, depth: &mut usize) -> Result<TokenKind, String> {
         let rest = &self.source[self.at..];
-        let one = c.len_utf8();
         Ok(match c {
             c if c.is_whitespace() => {
                 self.at += rest.len() - rest.trim_start().len();
@@ -187,7 +186,6 @@ impl Lexer<'_> {
                 TokenKind::Word(name.to_owned())
             }
             c => {
-                let _ = one;
                 return Err(problem(
                     self.source,
                     self.at,

@@ -67,13 +67,14 @@ pub(super) fn template(source: &str) -> Result<Vec<Node>, String> {
         Parser { source, pieces: pieces.into_iter(), variables: vec!["$".to_owned()], depth: 0, loops: 0 };
     let (nodes, end) = parser.block()?;
     match end {
-        End::Eof => Ok(nodes),
-        End::End(at) => Err(problem(source, at, "unexpected {{end}}")),
-        End::Else(at, _) => Err(problem(source, at, "unexpected {{else}}")),
+        Stop::Eof => Ok(nodes),
+        Stop::End(at) => Err(problem(source, at, "unexpected {{end}}")),
+        Stop::Else(at, _) => Err(problem(source, at, "unexpected {{else}}")),
     }
 }
 
-enum End {
+/// What ended a block.
+enum Stop {
     Eof,
     End(usize),
     /// What follows the word `else`.
@@ -89,7 +90,7 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    fn block(&mut self) -> Result<(Vec<Node>, End), String> {
+    fn block(&mut self) -> Result<(Vec<Node>, Stop), String> {
         let mut nodes = Vec::new();
         while let Some(piece) = self.pieces.next() {
             let tokens = match piece {
@@ -110,9 +111,9 @@ impl Parser<'_> {
             };
             let rest = tokens[first + 1..].to_vec();
             match keyword.as_str() {
-                "end" => return Ok((nodes, End::End(at))),
-                "else" => return Ok((nodes, End::Else(at, rest))),
-                "if" | "with" | "range" => nodes.push(self.control(&keyword, at, rest)?),
+                "end" => return Ok((nodes, Stop::End(at))),
+                "else" => return Ok((nodes, Stop::Else(at, rest))),
+                "if" | "with" | "range" => nodes.push(self.control(&keyword, at, &rest)?),
                 "break" | "continue" if self.loops == 0 => {
                     return Err(problem(
                         self.source,
@@ -132,27 +133,27 @@ impl Parser<'_> {
                 _ => nodes.push(Node::Print(self.pipeline(&tokens, "command")?)),
             }
         }
-        Ok((nodes, End::Eof))
+        Ok((nodes, Stop::Eof))
     }
 
-    fn control(&mut self, keyword: &str, at: usize, tokens: Vec<Token>) -> Result<Node, String> {
+    fn control(&mut self, keyword: &str, at: usize, tokens: &[Token]) -> Result<Node, String> {
         self.depth += 1;
         if self.depth > limits::NESTING {
             return Err(problem(self.source, at, "nested too deeply"));
         }
         let variables = self.variables.len();
-        let test = self.pipeline(&tokens, keyword)?;
+        let test = self.pipeline(tokens, keyword)?;
         self.loops += usize::from(keyword == "range");
         let (body, mut end) = self.block()?;
         self.loops -= usize::from(keyword == "range");
         self.variables.truncate(variables.max(1));
         let mut otherwise = Vec::new();
-        if let End::Else(at, rest) = end {
+        if let Stop::Else(at, rest) = end {
             let word = rest.iter().find(|token| token.kind != TokenKind::Blank);
             match word.map(|token| &token.kind) {
                 Some(TokenKind::Word(word)) if word == keyword && (word == "if" || word == "with") => {
                     let skip = rest.iter().position(|t| t.kind != TokenKind::Blank).unwrap_or(0) + 1;
-                    otherwise.push(self.control(keyword, at, rest[skip..].to_vec())?);
+                    otherwise.push(self.control(keyword, at, &rest[skip..])?);
                     // The chained statement took the one `end` there is.
                     self.depth -= 1;
                     return Ok(node(keyword, test, body, otherwise));
@@ -164,14 +165,14 @@ impl Parser<'_> {
                     end = after;
                 }
             }
-        } else if let End::Eof = end {
+        } else if let Stop::Eof = end {
             return Err(problem(self.source, self.source.len(), "unexpected EOF"));
         }
         self.depth -= 1;
         match end {
-            End::End(_) => Ok(node(keyword, test, body, otherwise)),
-            End::Eof => Err(problem(self.source, self.source.len(), "unexpected EOF")),
-            End::Else(at, _) => Err(problem(self.source, at, "expected end; found {{else}}")),
+            Stop::End(_) => Ok(node(keyword, test, body, otherwise)),
+            Stop::Eof => Err(problem(self.source, self.source.len(), "unexpected EOF")),
+            Stop::Else(at, _) => Err(problem(self.source, at, "expected end; found {{else}}")),
         }
     }
 

@@ -103,33 +103,33 @@ impl<'a> Run<'_, 'a> {
 
 fn walk<'a>(mut current: Vec<Found<'a>>, nodes: &[Node], lenient: bool) -> Results<'a> {
     for node in nodes {
-        current = step(current, node, lenient)?;
+        current = step(&current, node, lenient)?;
     }
     Ok(current)
 }
 
-fn step<'a>(input: Vec<Found<'a>>, node: &Node, lenient: bool) -> Results<'a> {
+fn step<'a>(input: &[Found<'a>], node: &Node, lenient: bool) -> Results<'a> {
     match node {
         Node::Literal(value) => Ok(vec![Found::Owned(value.clone())]),
         Node::Word(word) => Err(format!("unrecognized identifier {word}")),
-        Node::Field(name) => field(&input, name, lenient),
-        Node::Wildcard => Ok(documents(&input).flat_map(children).map(Found::Borrowed).collect()),
+        Node::Field(name) => field(input, name, lenient),
+        Node::Wildcard => Ok(documents(input).flat_map(children).map(Found::Borrowed).collect()),
         Node::Recursive => {
             let mut out = Vec::new();
-            for value in documents(&input) {
+            for value in documents(input) {
                 descend(value, &mut out);
             }
             Ok(out)
         }
-        Node::Slice(bounds) => slice(&input, bounds),
+        Node::Slice(bounds) => slice(input, bounds),
         Node::Union(parts) => {
             let mut out = Vec::new();
             for part in parts {
-                out.extend(walk(input.clone(), part, lenient)?);
+                out.extend(walk(input.to_vec(), part, lenient)?);
             }
             Ok(out)
         }
-        Node::Filter(filter) => filtered(&input, filter, lenient),
+        Node::Filter(filter) => filtered(input, filter, lenient),
     }
 }
 

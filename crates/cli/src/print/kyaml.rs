@@ -24,9 +24,9 @@ fn write(out: &mut String, value: &Value, indent: usize) {
             for (key, value) in sorted(map) {
                 blanks(out, indent + 2);
                 if plain_key(key) {
-                    out.push_str(key)
+                    out.push_str(key);
                 } else {
-                    quoted(out, key)
+                    quoted(out, key);
                 }
                 out.push_str(": ");
                 write(out, value, indent + 2);

@@ -128,11 +128,6 @@ impl Printer {
         self
     }
 
-    /// True for `-o name`.
-    pub(crate) fn is_name(&self) -> bool {
-        matches!(self.format, Format::Name)
-    }
-
     /// Prints one object or list.
     pub(crate) fn print(&self, object: &Value, io: &Io) -> Result<(), Failure> {
         let count = self.printed.get();
@@ -237,7 +232,7 @@ fn print_template(
 }
 
 /// A list object around items.
-pub(crate) fn list_of(items: Vec<Value>) -> Value {
+pub(crate) fn list_of(items: &[Value]) -> Value {
     serde_json::json!({"apiVersion": "v1", "items": items, "kind": "List", "metadata": {"resourceVersion": ""}})
 }
 
@@ -300,7 +295,7 @@ mod tests {
         );
         check(
             "name",
-            &list_of(vec![json!({"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "s"}})]),
+            &list_of(&[json!({"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "s"}})]),
             "secret/s\n",
         );
     }

@@ -168,7 +168,7 @@ async fn stored<T: Strategy + Decode>(call: &Call) -> Result<Reply, ApiError> {
 /// Deletes one object of any stored kind; false when it is held by finalizers.
 ///
 /// # Errors
-/// As [`write::delete`].
+/// As for a request to delete it.
 pub async fn delete_any(call: &Call, options: &DeleteOptions) -> Result<bool, ApiError> {
     Ok(match call.resource.source {
         Source::Stream => is_gone(&write::delete::<ImageStream>(call, options).await?),

@@ -12,10 +12,10 @@ fn args() -> Args {
 
 #[track_caller]
 fn check_source(text: &str, kind: &str, want: Result<(&str, &str), &str>) {
-    let got = read_source(text, kind.to_owned(), "ns").map(|s| (s.kind.clone(), s.reference.exact()));
+    let got = read_source(text, kind, "ns").map(|s| (s.kind.clone(), s.reference.exact()));
     match (got, want) {
         (Ok(got), Ok((kind, reference))) => {
-            assert_eq!(got, (kind.to_owned(), reference.to_owned()), "{text}")
+            assert_eq!(got, (kind.to_owned(), reference.to_owned()), "{text}");
         }
         (Err(error), Err(message)) => assert_eq!(error.render("weir"), format!("error: {message}"), "{text}"),
         (got, want) => panic!("{text}: {got:?} is not {want:?}"),
@@ -64,8 +64,7 @@ fn destinations_may_name_a_project() {
 fn check_refused(change: impl FnOnce(&mut Args), source: &str, destination: &str, want: &str) {
     let mut args = args();
     change(&mut args);
-    let source =
-        if args.delete { Source::default() } else { read_source(source, String::new(), "ns").unwrap() };
+    let source = if args.delete { Source::default() } else { read_source(source, "", "ns").unwrap() };
     let destinations = [read_destination(destination, "ns").unwrap()];
     let error = validate(&args, &source, &destinations, "ns").unwrap_err();
     assert_eq!(error.render("weir"), format!("error: {want}"));
@@ -112,7 +111,7 @@ fn flags_that_do_not_fit_are_refused() {
 #[test]
 fn bodies_carry_what_was_asked_for() {
     let destination = Destination { namespace: "ns".into(), name: "b:1".into() };
-    let source = read_source("q.io/a/b:c", String::new(), "ns").unwrap();
+    let source = read_source("q.io/a/b:c", "", "ns").unwrap();
     let flags = Args {
         scheduled: true,
         insecure: true,
@@ -130,7 +129,7 @@ fn bodies_carry_what_was_asked_for() {
         "{sent}"
     );
     let elsewhere = Destination { namespace: "other".into(), name: "b:".into() };
-    let source = read_source("a:1", String::new(), "ns").unwrap();
+    let source = read_source("a:1", "", "ns").unwrap();
     let sent = body(&args(), &source, &elsewhere, "ns").tag.unwrap();
     assert_eq!(
         (sent.name.as_str(), sent.generation, sent.import_policy.import_mode.as_str()),
