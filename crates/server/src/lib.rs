@@ -33,5 +33,7 @@ pub mod stream;
 pub mod streams;
 pub mod surroundings;
 pub mod tasks;
+pub mod trigger;
 pub mod validate;
 pub mod view;
+pub mod workload;

@@ -3,6 +3,7 @@
 //! The entries feed discovery, routing, tables, authorization and storage; nothing else lists resources.
 
 use crate::plain::{self, PlainRules};
+use crate::workload;
 
 /// A resource or subresource.
 #[derive(Debug)]
@@ -71,6 +72,9 @@ pub enum View {
     Project,
     ProjectRequest,
     Ledger,
+    WorkloadStatus,
+    RollOut,
+    StartBuild,
 }
 
 const STORED: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
@@ -80,6 +84,11 @@ const CORE: (&str, &str) = ("", "v1");
 const CONFIG: (&str, &str) = ("config.openshift.io", "v1");
 const OPERATOR: (&str, &str) = ("operator.openshift.io", "v1alpha1");
 const PROJECT: (&str, &str) = ("project.openshift.io", "v1");
+const APPS: (&str, &str) = ("apps", "v1");
+const BATCH: (&str, &str) = ("batch", "v1");
+const DEPLOY: (&str, &str) = ("apps.openshift.io", "v1");
+const BUILD: (&str, &str) = ("build.openshift.io", "v1");
+const STATUS: &[&str] = &["get", "patch", "update"];
 const WEIR: (&str, &str) = ("weir.dev", "v1alpha1");
 
 const fn entry(
@@ -161,6 +170,90 @@ pub static RESOURCES: &[Resource] = &[
         .cluster()
         .short(&["ns"]),
     entry(CORE, "secrets", "secret", "Secret", STORED, Source::Plain(&plain::SECRET)),
+    entry(CORE, "events", "event", "Event", STORED, Source::Plain(&plain::LENIENT)).short(&["ev"]),
+    entry(CORE, "pods", "pod", "Pod", STORED, Source::Plain(&workload::POD))
+        .short(&["po"])
+        .categories(&["all"]),
+    entry(CORE, "pods/status", "", "Pod", STATUS, Source::View(View::WorkloadStatus)),
+    entry(
+        CORE,
+        "replicationcontrollers",
+        "replicationcontroller",
+        "ReplicationController",
+        STORED,
+        Source::Plain(&workload::REPLICATION_CONTROLLER),
+    )
+    .short(&["rc"])
+    .categories(&["all"]),
+    entry(
+        CORE,
+        "replicationcontrollers/status",
+        "",
+        "ReplicationController",
+        STATUS,
+        Source::View(View::WorkloadStatus),
+    ),
+    entry(APPS, "daemonsets", "daemonset", "DaemonSet", STORED, Source::Plain(&workload::DAEMON_SET))
+        .short(&["ds"])
+        .categories(&["all"]),
+    entry(APPS, "daemonsets/status", "", "DaemonSet", STATUS, Source::View(View::WorkloadStatus)),
+    entry(APPS, "deployments", "deployment", "Deployment", STORED, Source::Plain(&workload::DEPLOYMENT))
+        .short(&["deploy"])
+        .categories(&["all"]),
+    entry(APPS, "deployments/status", "", "Deployment", STATUS, Source::View(View::WorkloadStatus)),
+    entry(APPS, "replicasets", "replicaset", "ReplicaSet", STORED, Source::Plain(&workload::REPLICA_SET))
+        .short(&["rs"])
+        .categories(&["all"]),
+    entry(APPS, "replicasets/status", "", "ReplicaSet", STATUS, Source::View(View::WorkloadStatus)),
+    entry(APPS, "statefulsets", "statefulset", "StatefulSet", STORED, Source::Plain(&workload::STATEFUL_SET))
+        .short(&["sts"])
+        .categories(&["all"]),
+    entry(APPS, "statefulsets/status", "", "StatefulSet", STATUS, Source::View(View::WorkloadStatus)),
+    entry(
+        DEPLOY,
+        "deploymentconfigs",
+        "deploymentconfig",
+        "DeploymentConfig",
+        STORED,
+        Source::Plain(&workload::DEPLOYMENT_CONFIG),
+    )
+    .short(&["dc"])
+    .categories(&["all"]),
+    entry(
+        DEPLOY,
+        "deploymentconfigs/status",
+        "",
+        "DeploymentConfig",
+        STATUS,
+        Source::View(View::WorkloadStatus),
+    ),
+    entry(
+        DEPLOY,
+        "deploymentconfigs/instantiate",
+        "",
+        "DeploymentRequest",
+        &["create"],
+        Source::View(View::RollOut),
+    ),
+    entry(BATCH, "cronjobs", "cronjob", "CronJob", STORED, Source::Plain(&workload::CRON_JOB))
+        .short(&["cj"])
+        .categories(&["all"]),
+    entry(BATCH, "cronjobs/status", "", "CronJob", STATUS, Source::View(View::WorkloadStatus)),
+    entry(BATCH, "jobs", "job", "Job", STORED, Source::Plain(&workload::JOB)).categories(&["all"]),
+    entry(BATCH, "jobs/status", "", "Job", STATUS, Source::View(View::WorkloadStatus)),
+    entry(
+        BUILD,
+        "buildconfigs",
+        "buildconfig",
+        "BuildConfig",
+        STORED,
+        Source::Plain(&workload::BUILD_CONFIG),
+    )
+    .short(&["bc"])
+    .categories(&["all"]),
+    entry(BUILD, "buildconfigs/instantiate", "", "BuildRequest", &["create"], Source::View(View::StartBuild)),
+    entry(BUILD, "builds", "build", "Build", STORED, Source::Plain(&workload::BUILD)).categories(&["all"]),
+    entry(BUILD, "builds/status", "", "Build", STATUS, Source::View(View::WorkloadStatus)),
     entry(
         CONFIG,
         "imagedigestmirrorsets",
@@ -306,4 +399,10 @@ pub fn namespaces() -> &'static Resource {
 /// The entry of secrets.
 pub fn secrets() -> &'static Resource {
     find("", "v1", "secrets", "").expect("the table lists secrets")
+}
+
+/// The entry that a subresource belongs to; an entry of its own otherwise.
+pub fn parent(entry: &'static Resource) -> &'static Resource {
+    let plural = entry.plural.split('/').next().unwrap_or_default();
+    find(entry.group, entry.version, plural, "").unwrap_or(entry)
 }

@@ -277,6 +277,7 @@ pub fn start_controllers(ctx: &Ctx) {
     let tasks = ctx.tasks.clone();
     ctx.tasks
         .spawn("schedule", async move { control::schedule::run(all, timetable, tasks.stopping()).await });
+    ctx.tasks.spawn("triggers", crate::trigger::controller::run(Arc::clone(ctx)));
     ctx.tasks.spawn("namespaces", crate::namespaces::run(Arc::clone(ctx)));
 }
 

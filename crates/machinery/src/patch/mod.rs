@@ -12,7 +12,8 @@ use serde_json::Value;
 
 pub use diff::merge_diff;
 pub use schema::{
-    IMAGE, IMAGE_STREAM, IMAGE_STREAM_TAG, IMAGE_TAG, MergeSchema, PLAIN, Rule, SERVICE_ACCOUNT,
+    IMAGE, IMAGE_STREAM, IMAGE_STREAM_TAG, IMAGE_TAG, MergeSchema, PLAIN, POD, Rule, SERVICE_ACCOUNT,
+    WORKLOAD,
 };
 pub use strategic::{StrategicError, strategic_merge};
 

@@ -53,6 +53,56 @@ pub static SERVICE_ACCOUNT: MergeSchema = MergeSchema {
     ],
 };
 
+static CONTAINER: MergeSchema = MergeSchema {
+    fields: &[
+        ("ports", Rule::List { key: "containerPort", item: &NONE }),
+        ("env", Rule::List { key: "name", item: &NONE }),
+        ("volumeMounts", Rule::List { key: "mountPath", item: &NONE }),
+        ("volumeDevices", Rule::List { key: "devicePath", item: &NONE }),
+    ],
+};
+
+static POD_SPEC: MergeSchema = MergeSchema {
+    fields: &[
+        ("containers", Rule::List { key: "name", item: &CONTAINER }),
+        ("initContainers", Rule::List { key: "name", item: &CONTAINER }),
+        ("ephemeralContainers", Rule::List { key: "name", item: &CONTAINER }),
+        ("volumes", Rule::List { key: "name", item: &NONE }),
+        ("imagePullSecrets", Rule::List { key: "name", item: &NONE }),
+        ("hostAliases", Rule::List { key: "ip", item: &NONE }),
+        ("topologySpreadConstraints", Rule::List { key: "topologyKey", item: &NONE }),
+    ],
+};
+
+static CONDITIONS: MergeSchema =
+    MergeSchema { fields: &[("conditions", Rule::List { key: "type", item: &NONE })] };
+static POD_TEMPLATE: MergeSchema =
+    MergeSchema { fields: &[("metadata", Rule::Object(&OBJECT_META)), ("spec", Rule::Object(&POD_SPEC))] };
+static JOB_TEMPLATE: MergeSchema = MergeSchema {
+    fields: &[("metadata", Rule::Object(&OBJECT_META)), ("spec", Rule::Object(&WORKLOAD_SPEC))],
+};
+static WORKLOAD_SPEC: MergeSchema = MergeSchema {
+    fields: &[("template", Rule::Object(&POD_TEMPLATE)), ("jobTemplate", Rule::Object(&JOB_TEMPLATE))],
+};
+
+/// Kinds with a template of pods (or of jobs).
+pub static WORKLOAD: MergeSchema = MergeSchema {
+    fields: &[
+        ("metadata", Rule::Object(&OBJECT_META)),
+        ("spec", Rule::Object(&WORKLOAD_SPEC)),
+        ("status", Rule::Object(&CONDITIONS)),
+    ],
+};
+
+/// `Pod`.
+pub static POD: MergeSchema = MergeSchema {
+    fields: &[
+        ("metadata", Rule::Object(&OBJECT_META)),
+        ("spec", Rule::Object(&POD_SPEC)),
+        ("status", Rule::Object(&CONDITIONS)),
+    ],
+};
+
 static SIGNATURE: MergeSchema = MergeSchema {
     fields: &[
         ("metadata", Rule::Object(&OBJECT_META)),

@@ -20,6 +20,7 @@ mod stream_images;
 mod stream_tags;
 mod tag_writes;
 mod watch;
+mod workloads;
 mod write;
 
 use bytes::Bytes;
@@ -35,6 +36,7 @@ use machinery::status::ApiError;
 pub use call::Call;
 pub use reply::Reply;
 pub use watch::watch;
+pub use workloads::{put_workload, start_build, tell};
 
 use crate::plain::Plain;
 use crate::resource::{Resource, Source, View};
@@ -69,7 +71,15 @@ fn offered(resource: &Resource) -> negotiate::Offer {
     let table = crate::printer::has_columns(resource);
     let plain_only = matches!(
         resource.source,
-        Source::View(View::Import | View::Mapping | View::Signature | View::StreamSecrets | View::Ledger)
+        Source::View(
+            View::Import
+                | View::Mapping
+                | View::Signature
+                | View::StreamSecrets
+                | View::Ledger
+                | View::RollOut
+                | View::StartBuild
+        )
     );
     negotiate::Offer { protobuf: false, table, metadata: !plain_only, discovery: false }
 }
@@ -82,6 +92,10 @@ fn check_verb(resource: &'static Resource, info: &RequestInfo<'_>) -> Result<(),
         return Err(ApiError::action_not_supported(of, "watch"));
     }
     let has = |verbs: &[&str]| verbs.iter().any(|verb| resource.verbs.contains(verb));
+    if matches!(resource.source, Source::View(View::RollOut | View::StartBuild)) {
+        // Asking for something is a POST to the object that it is asked of.
+        return if info.verb == Verb::Create { Ok(()) } else { Err(ApiError::method_not_allowed()) };
+    }
     // Which paths there are follows from the verbs; what a path does not have is told differently from a missing path.
     let everywhere = resource.namespaced && info.namespace.is_empty();
     let exists = match (everywhere, info.name.is_empty()) {
@@ -123,6 +137,9 @@ pub async fn dispatch(call: &Call) -> Result<Reply, ApiError> {
             View::Signature => signatures::answer(call).await,
             View::Project | View::ProjectRequest => projects::answer(call, view).await,
             View::Ledger => ledger::get(call).await,
+            View::WorkloadStatus => workloads::status(call).await,
+            View::RollOut => workloads::roll_out(call).await,
+            View::StartBuild => workloads::build(call).await,
         },
     }
 }

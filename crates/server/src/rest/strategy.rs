@@ -21,6 +21,7 @@ use crate::plain::{Plain, PlainRules};
 use crate::resource::{Resource, Source};
 use crate::stored::{Loaded, Storable};
 use crate::stream::{Move, Writer};
+use crate::workload::Workload;
 use crate::{image, streams};
 
 /// A stored kind that clients write.
@@ -206,8 +207,12 @@ impl Strategy for Plain {
         crate::stored::plain_object(resource, self).into()
     }
 
-    fn schema(_: &Resource) -> &'static MergeSchema {
-        &patch::PLAIN
+    fn schema(resource: &Resource) -> &'static MergeSchema {
+        match Workload::of(resource) {
+            None => &patch::PLAIN,
+            Some(Workload::Pod) => &patch::POD,
+            Some(_) => &patch::WORKLOAD,
+        }
     }
 
     fn unconditional_update(_: &Resource) -> bool {
@@ -228,6 +233,7 @@ impl Strategy for Plain {
             let rules = plain_rules(call.resource);
             let before = old.map(|old| &old.object);
             (rules.prepare)(&mut new, before);
+            super::workloads::admit(call, &mut new, before);
             prepare_generation(rules, &mut new, before);
             let scope = if call.resource.namespaced { Scope::Namespaced } else { Scope::Cluster };
             let names =
