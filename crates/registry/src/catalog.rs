@@ -51,9 +51,11 @@ pub struct Held {
     pub media_type: Option<String>,
     /// Its exact bytes, where the catalog has them; checked against the digest before they are used.
     pub raw: Option<Bytes>,
-    /// True when only a pushed list names it. It then counts only if it came to the repository itself: naming somebody
-    /// else's image in a list must not open it.
+    /// True when only a pushed list names it. It then counts only if it came to the repository itself, or to one of
+    /// `sources`: naming somebody else's image in a list must not open it.
     pub only_named: bool,
+    /// The repositories that the list was tagged from, as the repository's own history has it.
+    pub sources: Vec<Repository>,
 }
 
 /// A manifest that is put.

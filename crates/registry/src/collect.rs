@@ -233,7 +233,7 @@ impl From<Error> for CollectError {
 }
 
 /// What a manifest consists of: configuration and layers, or children. Not its subject: that one stays for itself.
-fn parts(manifest: &Manifest) -> Vec<Digest> {
+pub(crate) fn parts(manifest: &Manifest) -> Vec<Digest> {
     match manifest.view() {
         View::Schema2(image) | View::Oci(image) => {
             let parts = std::iter::once(&image.config).chain(&image.layers);

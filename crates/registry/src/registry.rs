@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, header};
 use oci::Digest;
@@ -132,7 +133,16 @@ impl Registry {
     }
 
     /// Answers one request.
-    pub async fn answer(&self, origin: &Origin, request: Request<RequestBody>) -> Response<Body> {
+    pub fn answer(
+        self: Arc<Self>,
+        origin: Origin,
+        request: Request<RequestBody>,
+    ) -> BoxFuture<'static, Response<Body>> {
+        // Boxed here, so that nobody else's future is as large as the largest handler's.
+        Box::pin(async move { self.route(&origin, request).await })
+    }
+
+    async fn route(&self, origin: &Origin, request: Request<RequestBody>) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().to_owned();
         let route = match Route::parse(&path) {
@@ -210,12 +220,14 @@ impl Registry {
             Credentials::Unreadable => return Err(self.basic_challenge("failed to decode credentials")),
             Credentials::Token(token) => token,
         };
-        self.access.subject(&token, &origin.request_id).await.map_err(|error| match error {
-            AccessError::Refused => {
-                self.basic_challenge("access denied").detail(records(route, &parts.method))
+        let found = self.access.subject(&token, &origin.request_id).await;
+        match found {
+            Ok(who) => Ok(who),
+            Err(AccessError::Refused) => {
+                Err(self.basic_challenge("access denied").detail(records(route, &parts.method)))
             }
-            AccessError::Unavailable(why) => Error::unavailable(&why),
-        })
+            Err(AccessError::Unavailable(why)) => Err(Error::unavailable(&why)),
+        }
     }
 
     async fn authorize(

@@ -1,8 +1,8 @@
 //! Bodies of answers: bytes that are ready, a few pieces of them, or a stream that ends when it likes.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::fmt;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -21,6 +21,8 @@ pub enum Body {
     },
     /// Pieces that come with time, as in a watch.
     Stream(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
+    /// What the registry sends; it may break off.
+    Registry(::registry::Body),
 }
 
 impl Body {
@@ -45,6 +47,7 @@ impl Body {
         match self {
             Body::Ready { left, .. } => Some(*left),
             Body::Stream(_) => None,
+            Body::Registry(body) => http_body::Body::size_hint(body).exact(),
         }
     }
 
@@ -70,12 +73,9 @@ impl fmt::Debug for Body {
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match &mut *self {
             Body::Ready { pieces, left } => Poll::Ready(pieces.pop_front().map(|piece| {
                 *left -= piece.len() as u64;
@@ -84,17 +84,23 @@ impl http_body::Body for Body {
             Body::Stream(stream) => {
                 stream.as_mut().poll_next(cx).map(|item| item.map(|piece| Ok(Frame::data(piece))))
             }
+            Body::Registry(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, Body::Ready { pieces, .. } if pieces.is_empty())
+        match self {
+            Body::Ready { pieces, .. } => pieces.is_empty(),
+            Body::Stream(_) => false,
+            Body::Registry(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Body::Ready { left, .. } => SizeHint::with_exact(*left),
             Body::Stream(_) => SizeHint::default(),
+            Body::Registry(body) => body.size_hint(),
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod pki;
 pub mod plain;
 pub mod printer;
 pub mod random;
+pub mod registry;
 pub mod rendered;
 pub mod resource;
 pub mod respond;

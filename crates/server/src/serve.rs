@@ -33,7 +33,7 @@ use crate::random::Random;
 use crate::settings::Settings;
 use crate::stored::{Cache, Renderer};
 use crate::tasks::Tasks;
-use crate::{configuration, import, limits, namespaces, pki, surroundings};
+use crate::{configuration, import, limits, namespaces, pki, registry, surroundings};
 
 /// Why a server does not start or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -54,13 +54,18 @@ pub enum ServeError {
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
     /// An address cannot be bound.
-    #[error("cannot listen on {address}: {source} (choose another address with --listen)")]
+    #[error("cannot listen on {address}: {source} (choose another address with {flag})")]
     Bind {
         /// Which.
         address: SocketAddr,
+        /// The flag that sets it.
+        flag: &'static str,
         /// Why.
         source: std::io::Error,
     },
+    /// The registry's content cannot be used.
+    #[error("the registry: {0}")]
+    Registry(#[source] std::io::Error),
     /// A setting makes no sense.
     #[error("{0}")]
     Setting(String),
@@ -94,17 +99,15 @@ const CERTIFICATE_PERIOD: Duration = Duration::from_secs(30 * 24 * 3600);
 ///
 /// # Errors
 /// [`ServeError`].
-pub async fn start(settings: Settings) -> Result<Running, ServeError> {
+pub async fn start(mut settings: Settings) -> Result<Running, ServeError> {
     check(&settings)?;
     let (clock, random) = (Clock::system(), Random::system());
     pki::create_dir(&settings.data_dir)?;
     let (store, failed) = open_store(settings.data_dir.join("store"))?;
     let store: Arc<dyn Store> = Arc::new(store);
-    let listener = TcpListener::bind(settings.listen)
-        .await
-        .map_err(|source| ServeError::Bind { address: settings.listen, source })?;
-    let api =
-        listener.local_addr().map_err(|source| ServeError::Bind { address: settings.listen, source })?;
+    let (listener, api) = bind(settings.listen, "--listen").await?;
+    let (registry_listener, registry_address) = bind(settings.registry_listen, "--registry-listen").await?;
+    name_registry(&mut settings, registry_address);
     let authority = Authority::open(&settings.data_dir.join("pki"), clock.timestamp(), &random)?;
     let files = Files::of(&settings.data_dir);
     let token = bootstrap::prepare(&files, &authority, api, clock.timestamp(), &random)?;
@@ -113,10 +116,31 @@ pub async fn start(settings: Settings) -> Result<Running, ServeError> {
     namespaces::make_first(&ctx).await.map_err(|error| ServeError::Setting(error.to_string()))?;
     configuration::make_first(&ctx).await.map_err(|error| ServeError::Setting(error.to_string()))?;
     start_tasks(&ctx, authority, tls.clone(), api);
+    let repositories = registry::open(&ctx).await.map_err(ServeError::Registry)?;
+    registry::start(&ctx, &repositories, registry_listener, registry_address, tls.clone());
     let handler = Arc::new(Pipeline::new(Arc::clone(&ctx)));
     ctx.tasks.spawn("api", listen::serve(listener, Some(tls), handler, ctx.tasks.clone()));
-    bootstrap::announce(&files, api, None)?;
+    bootstrap::announce(&files, api, Some(registry_address))?;
     Ok(Running { ctx, api, files, failed })
+}
+
+async fn bind(address: SocketAddr, flag: &'static str) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let failed = |source| ServeError::Bind { address, flag, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// Where nobody gave the registry a name, its address is its name; the port may have been chosen just now. A client that
+/// reaches it by its address finds that in the certificate.
+fn name_registry(settings: &mut Settings, address: SocketAddr) {
+    let host = &mut settings.images.internal_registry_hostname;
+    if host.is_empty() || *host == settings.registry_listen.to_string() {
+        *host = address.to_string();
+    }
+    if !address.ip().is_unspecified() && !address.ip().is_loopback() {
+        settings.names.push(address.ip().to_string());
+    }
 }
 
 /// Builds a context over any store; simulations use it too.

@@ -18,7 +18,7 @@ use crate::catalog::Presence;
 use crate::error::{Code, Error};
 use crate::limits;
 use crate::name::Repository;
-use crate::records;
+use crate::records::{self, Link};
 use crate::registry::{Call, Registry};
 use crate::wire;
 
@@ -258,14 +258,19 @@ impl Registry {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<Option<Stored>, Error> {
-        let link = self.link(repository, digest).await?.filter(|link| link.media_type.is_some());
-        let held = match &link {
-            Some(_) => None,
-            None => match self.catalog.manifest(repository, digest).await? {
-                Some(held) if !held.only_named => Some(held),
-                _ => return Ok(None),
-            },
-        };
+        let mut link = self.link(repository, digest).await?.filter(|link| link.media_type.is_some());
+        let mut held = None;
+        if link.is_none() {
+            let Some(found) = self.catalog.manifest(repository, digest).await? else { return Ok(None) };
+            if found.only_named {
+                link = self.adopt(repository, digest, &found.sources).await?;
+                if link.is_none() {
+                    return Ok(None);
+                }
+            } else {
+                held = Some(found);
+            }
+        }
         if let Some(stored) = self.manifests.get(digest) {
             return Ok(Some(stored));
         }
@@ -284,6 +289,39 @@ impl Registry {
         let stored = Stored { raw, media_type };
         self.manifests.put(digest, &stored);
         Ok(Some(stored))
+    }
+}
+
+impl Registry {
+    /// Links the child of a list that was tagged from another repository, with what it consists of, if it came to that
+    /// one. From then on it stays, whatever becomes of the other repository.
+    async fn adopt(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        sources: &[Repository],
+    ) -> Result<Option<Link>, Error> {
+        for source in sources {
+            let Some(theirs) = self.link(source, digest).await?.filter(|link| link.media_type.is_some())
+            else {
+                continue;
+            };
+            let Some(raw) = self.bytes(digest, limits::MANIFEST_BYTES as u64).await? else { continue };
+            let media_type = theirs.media_type.as_deref().unwrap_or_default();
+            let manifest = Manifest::parse(media_type, raw)
+                .map_err(|error| Error::unexpected("a stored manifest cannot be read", &error))?;
+            let link = self.new_link(&self.catalog.presence(repository).await?);
+            for part in crate::collect::parts(&manifest) {
+                if self.readable(source, &part).await?.is_some() {
+                    self.attach(repository, &part, &link).await?;
+                }
+            }
+            let link = Link { media_type: theirs.media_type, ..link };
+            if self.attach(repository, digest, &link).await? {
+                return Ok(Some(link));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -3,16 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{Response, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use oci::manifest::{Descriptor, ImageManifest, View};
 use oci::{Digest, Manifest, media};
 use serde_json::{Value, json};
 use store::Txn;
 
 use super::manifest::{Reference, Stored};
-use crate::body::{Body, RequestBody};
+use crate::body::{Body, BoxError, RequestBody};
 use crate::catalog::{Life, Presence, Push, PushError, Pushed};
 use crate::error::{Code, Error};
 use crate::limits;
@@ -122,23 +122,31 @@ fn tags(call: &Call<'_>, reference: &Reference<'_>) -> Result<Vec<String>, Error
 /// Reads a small body.
 ///
 /// A body that is too large is read to its end, within bounds, so that a client that only listens afterwards hears why.
-pub(crate) async fn read(mut body: RequestBody, most: usize) -> Result<Bytes, Error> {
-    let collected =
-        tokio::time::timeout(limits::SMALL_BODY_TIME, Limited::new(&mut body, most).collect()).await;
-    let why = match collected {
-        Ok(Ok(collected)) => return Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let drained = Limited::new(&mut body, most * 4).collect();
-            // Whether the rest comes does not matter.
-            let _ = tokio::time::timeout(limits::SMALL_BODY_TIME, drained).await;
-            return Err(Error::new(Code::ManifestInvalid)
-                .status(StatusCode::PAYLOAD_TOO_LARGE)
-                .message(format!("the body is larger than {most} bytes")));
+pub(crate) async fn read(body: RequestBody, most: usize) -> Result<Bytes, Error> {
+    match tokio::time::timeout(limits::SMALL_BODY_TIME, gather(body, most)).await {
+        Ok(Ok(Some(bytes))) => Ok(bytes),
+        Ok(Ok(None)) => Err(Error::new(Code::ManifestInvalid)
+            .status(StatusCode::PAYLOAD_TOO_LARGE)
+            .message(format!("the body is larger than {most} bytes"))),
+        Ok(Err(error)) => Err(invalid(format!("the body did not arrive: {error}"))),
+        Err(_) => Err(invalid("the body did not arrive: it took too long")),
+    }
+}
+
+/// All of a body; `None` when it is too large.
+async fn gather(mut body: RequestBody, most: usize) -> Result<Option<Bytes>, BoxError> {
+    let mut bytes = BytesMut::new();
+    let mut size = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(chunk) = frame?.into_data() else { continue };
+        size += chunk.len();
+        if size <= most {
+            bytes.extend_from_slice(&chunk);
+        } else if size > most * 4 {
+            break;
         }
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "it took too long".to_owned(),
-    };
-    Err(invalid(format!("the body did not arrive: {why}")))
+    }
+    Ok(Some(bytes.freeze()).filter(|_| size <= most))
 }
 
 fn invalid(why: impl Into<String>) -> Error {

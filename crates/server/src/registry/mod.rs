@@ -1,0 +1,125 @@
+//! The integrated registry in the server: its listener, its catalog over image streams, its rights.
+//!
+//! A push ends in the same door as every other write of a stream, so a tag that was pushed is there with its history,
+//! its followers and its ledger row when the client hears of it. A pull asks the stream what its tag means now.
+
+mod access;
+mod catalog;
+mod contents;
+mod images;
+mod push;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::registry::{FileBlobs, Origin, Registry, RequestBody, Settings, Surroundings};
+use http::{Request, Response, header};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+
+use self::access::Rights;
+use self::catalog::Streams;
+use crate::body::Body;
+use crate::context::Ctx;
+use crate::listen::{self, Answer, Handler, Peer, TlsSettings};
+
+/// Directory of the registry's content below the data directory.
+const DIRECTORY: &str = "registry";
+/// Time between two collections of content that nobody needs.
+const COLLECT_PERIOD: Duration = Duration::from_secs(3600);
+
+/// Opens the registry and tidies up what a crash left.
+///
+/// # Errors
+/// When its directories cannot be used or its records cannot be read.
+pub async fn open(ctx: &Ctx) -> io::Result<Arc<Registry>> {
+    let root = ctx.settings.data_dir.join(DIRECTORY);
+    let blobs = Arc::new(FileBlobs::open(&root)?);
+    let (clock, random) = (ctx.clock, Arc::clone(ctx));
+    let around = Surroundings {
+        now: Box::new(move || u64::try_from(clock.timestamp().as_second()).unwrap_or(0)),
+        random: Box::new(move |buffer| random.random.fill(buffer)),
+    };
+    let catalog = Arc::new(Streams::new(Arc::clone(ctx)));
+    let access = Arc::new(Rights::new(Arc::clone(ctx)));
+    let store = Arc::clone(&ctx.store);
+    let registry = Arc::new(Registry::new(catalog, access, blobs, store, around, Settings::default()));
+    let left = registry.recover().await.map_err(io::Error::other)?;
+    if left > 0 {
+        info!(left, "removed what unfinished uploads left behind");
+    }
+    Ok(registry)
+}
+
+/// Starts to listen. On a loopback address the registry speaks plain HTTP, as clients expect of one there; elsewhere TLS.
+pub fn start(
+    ctx: &Ctx,
+    registry: &Arc<Registry>,
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: TlsSettings,
+) {
+    let tls = Some(tls).filter(|_| !address.ip().is_loopback());
+    let handler = Arc::new(Front { ctx: Arc::clone(ctx), registry: Arc::clone(registry) });
+    ctx.tasks.spawn("registry", listen::serve(listener, tls, handler, ctx.tasks.clone()));
+    ctx.tasks.spawn("registry collection", collect(Arc::clone(ctx), Arc::clone(registry)));
+}
+
+async fn collect(ctx: Ctx, registry: Arc<Registry>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(COLLECT_PERIOD) => {}
+            () = ctx.tasks.stopping() => return,
+        }
+        match registry.collect().await {
+            Ok(done) if done == Default::default() => debug!("nothing to collect"),
+            Ok(done) => info!(
+                blobs = done.blobs,
+                bytes = done.bytes,
+                links = done.links,
+                uploads = done.uploads,
+                strays = done.strays,
+                "collected content that nobody needs"
+            ),
+            Err(error) => warn!(%error, "content that nobody needs could not be collected"),
+        }
+    }
+}
+
+/// Takes requests to the registry's listener.
+#[derive(Debug)]
+struct Front {
+    ctx: Ctx,
+    registry: Arc<Registry>,
+}
+
+impl Handler for Front {
+    fn handle(self: Arc<Self>, peer: Arc<Peer>, request: Request<Incoming>) -> Answer {
+        Box::pin(async move { self.answer(&peer, request).await })
+    }
+}
+
+impl Front {
+    async fn answer(&self, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
+        let start = Instant::now();
+        let origin = Origin { tls: peer.tls, request_id: self.ctx.random.uid() };
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let request = request.map(|body| RequestBody::new(body.map_err(Into::into)));
+        let response = Arc::clone(&self.registry).answer(origin.clone(), request).await;
+        let (code, seconds) = (response.status().as_u16(), start.elapsed().as_secs_f64());
+        if code >= 500 {
+            error!(%method, path, code, request_id = origin.request_id, "a request to the registry failed");
+        }
+        debug!(%method, path, code, seconds, request_id = origin.request_id, "registry");
+        let mut response = response.map(Body::Registry);
+        if let Ok(id) = origin.request_id.parse() {
+            response.headers_mut().insert(header::HeaderName::from_static("audit-id"), id);
+        }
+        response
+    }
+}
