@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use sha2::Digest as _;
+use sha2::digest::common::hazmat::SerializableState;
 
 /// Why a text is no digest; prints as the reference does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +53,8 @@ impl Algorithm {
         }
     }
 
-    fn from_name(name: &str) -> Option<Self> {
+    /// The hash of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
         [Algorithm::Sha256, Algorithm::Sha384, Algorithm::Sha512]
             .into_iter()
             .find(|known| known.as_str() == name)
@@ -188,6 +190,36 @@ impl Hasher {
         })
     }
 
+    /// Which hash it computes.
+    pub fn algorithm(&self) -> Algorithm {
+        match &self.0 {
+            State::Sha256(_) => Algorithm::Sha256,
+            State::Sha384(_) => Algorithm::Sha384,
+            State::Sha512(_) => Algorithm::Sha512,
+        }
+    }
+
+    /// The state as bytes, from which [`Hasher::restore`] goes on. They hold up to a block of what was taken in.
+    pub fn save(&self) -> Vec<u8> {
+        match &self.0 {
+            State::Sha256(hash) => hash.serialize().to_vec(),
+            State::Sha384(hash) => hash.serialize().to_vec(),
+            State::Sha512(hash) => hash.serialize().to_vec(),
+        }
+    }
+
+    /// Goes on where a state was saved; `None` for bytes that are no state of that hash.
+    pub fn restore(algorithm: Algorithm, saved: &[u8]) -> Option<Self> {
+        fn state<H: SerializableState>(saved: &[u8]) -> Option<H> {
+            H::deserialize(saved.try_into().ok()?).ok()
+        }
+        Some(Self(match algorithm {
+            Algorithm::Sha256 => State::Sha256(state(saved)?),
+            Algorithm::Sha384 => State::Sha384(state(saved)?),
+            Algorithm::Sha512 => State::Sha512(state(saved)?),
+        }))
+    }
+
     /// Takes the next bytes in.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {
@@ -263,6 +295,19 @@ mod tests {
             assert_eq!(digest.algorithm(), algorithm);
             assert!(digest.matches(b"weir"));
             assert!(!digest.matches(b"dam"));
+        }
+    }
+
+    #[test]
+    fn a_saved_state_goes_on_and_bad_ones_do_not() {
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha384, Algorithm::Sha512] {
+            let mut whole = Hasher::new(algorithm);
+            whole.update(&[7; 1000]);
+            let mut rest = Hasher::restore(algorithm, &whole.save()).unwrap();
+            rest.update(b"rest");
+            whole.update(b"rest");
+            assert_eq!((rest.algorithm(), rest.finish()), (algorithm, whole.finish()));
+            assert!(Hasher::restore(algorithm, b"short").is_none());
         }
     }
 

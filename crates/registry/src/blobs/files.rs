@@ -1,0 +1,362 @@
+//! Content in files: `blobs/<algorithm>/<2 hex>/<hex>/data`, uploads in `uploads/<id>`.
+//!
+//! The layout of content is the one of Docker's registry, so that a volume of one can be taken over. Why a crash does no
+//! harm: an upload is synchronised before it is renamed, and the directories that the rename (or the making of a
+//! directory) changed are synchronised before the caller hears of it; content that has a name is therefore complete.
+//!
+//! Bytes are hashed and written in batches on a thread that may block. A batch at a time instead of a thread for each
+//! transfer: a client that sends slowly holds no thread, and the next batch arrives while this one is being hashed.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt, TryFutureExt};
+use oci::Digest;
+use oci::digest::{Algorithm, Hasher};
+
+use super::{Blobs, Io, Progress, Read, Resume, Upload};
+use crate::limits;
+
+/// Content in files under one directory.
+#[derive(Clone, Debug)]
+pub struct FileBlobs {
+    root: Arc<Path>,
+}
+
+impl FileBlobs {
+    /// Content under `root`, which is made if it is not there.
+    ///
+    /// # Errors
+    /// When directories cannot be made.
+    pub fn open(root: &Path) -> io::Result<FileBlobs> {
+        make_dir(root)?;
+        make_dir(&root.join("uploads"))?;
+        make_dir(&root.join("blobs"))?;
+        sync_dir(root)?;
+        Ok(FileBlobs { root: root.into() })
+    }
+
+    fn upload_path(&self, id: &str) -> PathBuf {
+        self.root.join("uploads").join(id)
+    }
+
+    /// `<root>/blobs/<algorithm>/<2 hex>/<hex>`
+    fn blob_dir(&self, digest: &Digest) -> PathBuf {
+        let hex = digest.hex();
+        self.root.join("blobs").join(digest.algorithm().as_str()).join(&hex[..2]).join(hex)
+    }
+
+    fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.blob_dir(digest).join("data")
+    }
+}
+
+impl Blobs for FileBlobs {
+    fn open<'a>(&'a self, id: &'a str, resume: Resume) -> Io<'a, Arc<dyn Upload>> {
+        let path = self.upload_path(id);
+        let blobs = self.clone();
+        blocking(move || {
+            let state = State::open(&path, resume)?;
+            Ok(Arc::new(FileUpload { blobs, path, state: Arc::new(Mutex::new(state)) }) as Arc<dyn Upload>)
+        })
+    }
+
+    fn abort<'a>(&'a self, id: &'a str) -> Io<'a, ()> {
+        let path = self.upload_path(id);
+        blocking(move || ignore_missing(fs::remove_file(path)))
+    }
+
+    fn abort_others<'a>(&'a self, known: &'a (dyn Fn(&str) -> bool + Send + Sync)) -> Io<'a, usize> {
+        async move {
+            let dir = self.root.join("uploads");
+            let names = blocking(move || {
+                fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()
+            })
+            .await?;
+            let mut removed = 0;
+            for name in names {
+                let Some(id) = name.to_str() else { continue };
+                if !known(id) {
+                    self.abort(id).await?;
+                    removed += 1;
+                }
+            }
+            Ok(removed)
+        }
+        .boxed()
+    }
+
+    fn size<'a>(&'a self, digest: &'a Digest) -> Io<'a, Option<u64>> {
+        let path = self.blob_path(digest);
+        blocking(move || match fs::metadata(path) {
+            Ok(metadata) => Ok(Some(metadata.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        })
+    }
+
+    fn read<'a>(&'a self, digest: &'a Digest, range: Range<u64>) -> Io<'a, Read> {
+        let path = self.blob_path(digest);
+        blocking(move || File::open(path))
+            .map_ok(move |file| Read::Bytes(pieces(file, range).boxed()))
+            .boxed()
+    }
+
+    fn list(&self, first: u8) -> Io<'_, Vec<Digest>> {
+        let root = self.root.join("blobs");
+        blocking(move || {
+            let mut found = Vec::new();
+            for algorithm in [Algorithm::Sha256, Algorithm::Sha384, Algorithm::Sha512] {
+                let entries = match fs::read_dir(root.join(algorithm.as_str()).join(format!("{first:02x}"))) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    entries => entries?,
+                };
+                for entry in entries {
+                    let name = entry?.file_name();
+                    let text = format!("{}:{}", algorithm.as_str(), name.to_string_lossy());
+                    found.extend(Digest::parse(&text));
+                }
+            }
+            Ok(found)
+        })
+    }
+
+    fn delete<'a>(&'a self, digest: &'a Digest) -> Io<'a, ()> {
+        let dir = self.blob_dir(digest);
+        blocking(move || {
+            ignore_missing(fs::remove_file(dir.join("data")))?;
+            ignore_missing(fs::remove_dir(dir))
+        })
+    }
+}
+
+/// Reads a file piece by piece, one piece ahead of who takes them.
+fn pieces(
+    file: File,
+    range: Range<u64>,
+) -> impl futures_util::Stream<Item = io::Result<Bytes>> + Send + 'static {
+    let file = Arc::new(file);
+    let starts = (range.start..range.end).step_by(limits::READ_BYTES as usize);
+    futures_util::stream::iter(starts)
+        .map(move |start| {
+            let (file, end) = (Arc::clone(&file), range.end.min(start + limits::READ_BYTES));
+            blocking(move || {
+                let mut piece = vec![0; (end - start) as usize];
+                file.read_exact_at(&mut piece, start)?;
+                Ok(Bytes::from(piece))
+            })
+        })
+        .buffered(2)
+}
+
+/// An upload in a file. Shared with the work that goes on when the request has gone away.
+struct FileUpload {
+    blobs: FileBlobs,
+    path: PathBuf,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    file: File,
+    hasher: Hasher,
+    offset: u64,
+    /// A write failed: what the file holds behind `offset` is not known until it is opened again.
+    broken: bool,
+}
+
+impl State {
+    fn open(path: &Path, resume: Resume) -> io::Result<State> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).mode(0o600);
+        match resume {
+            Resume::New(algorithm) => {
+                let file = options.create(true).truncate(true).open(path)?;
+                Ok(State { file, hasher: Hasher::new(algorithm), offset: 0, broken: false })
+            }
+            Resume::At(progress) => {
+                let mut file = options.open(path)?;
+                if file.metadata()?.len() < progress.offset {
+                    return Err(io::Error::new(io::ErrorKind::NotFound, "the upload is shorter than noted"));
+                }
+                file.set_len(progress.offset)?;
+                file.seek(SeekFrom::End(0))?;
+                let hasher = Hasher::restore(progress.algorithm, &progress.state)
+                    .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the hash cannot go on"))?;
+                Ok(State { file, hasher, offset: progress.offset, broken: false })
+            }
+        }
+    }
+
+    fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {
+        if self.broken {
+            return Err(io::Error::other("an earlier write of this upload failed"));
+        }
+        for chunk in chunks {
+            if let Err(error) = self.file.write_all(chunk) {
+                self.broken = true;
+                return Err(error);
+            }
+            self.hasher.update(chunk);
+            self.offset += chunk.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn progress(&self) -> Progress {
+        Progress { offset: self.offset, algorithm: self.hasher.algorithm(), state: self.hasher.save() }
+    }
+
+    fn digest(&mut self, algorithm: Algorithm) -> io::Result<Digest> {
+        if algorithm == self.hasher.algorithm() {
+            return Ok(self.hasher.clone().finish());
+        }
+        let mut hasher = Hasher::new(algorithm);
+        let mut buffer = vec![0; limits::WRITE_BYTES];
+        self.file.seek(SeekFrom::Start(0))?;
+        loop {
+            match self.file.read(&mut buffer)? {
+                0 => break,
+                read => hasher.update(&buffer[..read]),
+            }
+        }
+        Ok(hasher.finish())
+    }
+}
+
+impl FileUpload {
+    fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut State) -> io::Result<T> + Send + 'static,
+    ) -> Io<'static, T> {
+        let state = Arc::clone(&self.state);
+        blocking(move || work(&mut lock(&state)))
+    }
+}
+
+impl Upload for FileUpload {
+    fn write(&self, chunks: Vec<Bytes>) -> Io<'_, ()> {
+        self.run(move |state| state.write(&chunks))
+    }
+
+    fn progress(&self) -> Progress {
+        lock(&self.state).progress()
+    }
+
+    fn sync(&self) -> Io<'_, Progress> {
+        let dir = self.blobs.root.join("uploads");
+        self.run(move |state| {
+            state.file.sync_data()?;
+            sync_dir(&dir)?;
+            Ok(state.progress())
+        })
+    }
+
+    fn digest(&self, algorithm: Algorithm) -> Io<'_, Digest> {
+        self.run(move |state| state.digest(algorithm))
+    }
+
+    fn commit<'a>(&'a self, digest: &'a Digest) -> Io<'a, ()> {
+        let (from, dir, root) =
+            (self.path.clone(), self.blobs.blob_dir(digest), Arc::clone(&self.blobs.root));
+        self.run(move |state| {
+            state.file.sync_data()?;
+            make_dirs(&root, &dir)?;
+            fs::rename(&from, dir.join("data"))?;
+            sync_dir(&dir)
+        })
+    }
+}
+
+/// Makes `dir` and what is missing above it below `root`, each synchronised into the one above it.
+fn make_dirs(root: &Path, dir: &Path) -> io::Result<()> {
+    if dir == root || dir.is_dir() {
+        return Ok(());
+    }
+    let Some(parent) = dir.parent() else { return Ok(()) };
+    make_dirs(root, parent)?;
+    make_dir(dir)?;
+    sync_dir(parent)
+}
+
+fn make_dir(dir: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    // A panic in between leaves at worst an upload whose digest does not match.
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs something that blocks; it runs to its end even if nobody waits for it any more.
+fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Io<'static, T> {
+    let running = tokio::task::spawn_blocking(work);
+    async move { running.await.map_err(io::Error::other)? }.boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open() -> (FileBlobs, tempfile::TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        (FileBlobs::open(&dir.path().join("registry")).unwrap(), dir)
+    }
+
+    crate::blobs::conformance::blobs_conformance!(file_blobs, open());
+
+    #[tokio::test]
+    async fn content_lies_where_dockers_registry_puts_it() {
+        let (blobs, dir) = open();
+        let digest = Digest::sha256(b"weir");
+        let upload = blobs.open("one", Resume::New(Algorithm::Sha256)).await.unwrap();
+        upload.write(vec![Bytes::from_static(b"weir")]).await.unwrap();
+        upload.commit(&digest).await.unwrap();
+        let path =
+            dir.path().join(format!("registry/blobs/sha256/{}/{}/data", &digest.hex()[..2], digest.hex()));
+        assert_eq!(fs::read(path).unwrap(), b"weir");
+        assert_eq!(fs::read_dir(dir.path().join("registry/uploads")).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn bytes_behind_what_was_noted_are_forgotten() {
+        let (blobs, dir) = open();
+        let upload = blobs.open("one", Resume::New(Algorithm::Sha256)).await.unwrap();
+        upload.write(vec![Bytes::from_static(b"first ")]).await.unwrap();
+        let noted = upload.sync().await.unwrap();
+        drop(upload);
+        // What a crash may leave: more than was noted, and not what the client sent.
+        let path = dir.path().join("registry/uploads/one");
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"torn").unwrap();
+        let upload = blobs.open("one", Resume::At(noted.clone())).await.unwrap();
+        upload.write(vec![Bytes::from_static(b"second")]).await.unwrap();
+        assert_eq!(upload.digest(Algorithm::Sha256).await.unwrap(), Digest::sha256(b"first second"));
+        assert_eq!(
+            upload.digest(Algorithm::Sha512).await.unwrap(),
+            Digest::of(Algorithm::Sha512, b"first second")
+        );
+        drop(upload);
+        // Or less: then it has to begin anew.
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(2).unwrap();
+        let error = blobs.open("one", Resume::At(noted)).await.err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+}

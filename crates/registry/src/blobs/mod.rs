@@ -1,0 +1,107 @@
+//! Where content lies: the seam between the protocol and a file system or an object store.
+//!
+//! A backend takes uploads (hashing while it writes), makes a finished one content under its digest, and reads content.
+//! It knows nothing of repositories: what may be read through which repository is in [`crate::records`]. Uploads go on
+//! after a restart from what [`Progress`] said, so nothing is ever read again just to hash it, unless the client names a
+//! digest of another algorithm at the end.
+
+#[cfg(test)]
+pub(crate) mod conformance;
+mod files;
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use oci::Digest;
+use oci::digest::Algorithm;
+
+pub use files::FileBlobs;
+
+/// A result of a backend, later.
+pub type Io<'a, T> = BoxFuture<'a, io::Result<T>>;
+
+/// How far an upload is: so many bytes, and the hash over them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes taken in.
+    pub offset: u64,
+    /// The hash that runs along.
+    pub algorithm: Algorithm,
+    /// Its state, see [`oci::digest::Hasher::save`].
+    pub state: Vec<u8>,
+}
+
+/// Where an upload begins or goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resume {
+    /// At nothing, with a hash of this kind.
+    New(Algorithm),
+    /// Where it was; bytes behind that are forgotten.
+    At(Progress),
+}
+
+/// Content that can be read.
+pub enum Read {
+    /// The bytes. An error in the middle means that there are no more.
+    Bytes(BoxStream<'static, io::Result<Bytes>>),
+    /// The client can fetch them there.
+    Redirect(String),
+}
+
+impl std::fmt::Debug for Read {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Read::Bytes(_) => f.write_str("Read::Bytes"),
+            Read::Redirect(url) => write!(f, "Read::Redirect({url:?})"),
+        }
+    }
+}
+
+/// An upload that is being written. Callers write one after the other. A future that is dropped leaves the upload as it
+/// was or as it would have been, never in between.
+pub trait Upload: Send + Sync {
+    /// Takes in the next bytes.
+    fn write(&self, chunks: Vec<Bytes>) -> Io<'_, ()>;
+
+    /// How far it is.
+    fn progress(&self) -> Progress;
+
+    /// Makes what was taken in so far survive a power cut.
+    fn sync(&self) -> Io<'_, Progress>;
+
+    /// The digest of everything taken in, by any algorithm.
+    fn digest(&self, algorithm: Algorithm) -> Io<'_, Digest>;
+
+    /// Makes it the content of `digest`, durably. The caller has compared the digest.
+    fn commit<'a>(&'a self, digest: &'a Digest) -> Io<'a, ()>;
+}
+
+/// Keeps content.
+pub trait Blobs: Send + Sync + 'static {
+    /// Begins an upload, or goes on with one. `id` is a plain word.
+    ///
+    /// An upload that is shorter than it should be is an error of kind `NotFound`: it has to begin anew.
+    fn open<'a>(&'a self, id: &'a str, resume: Resume) -> Io<'a, Arc<dyn Upload>>;
+
+    /// Forgets an upload. One that is not there is no error.
+    fn abort<'a>(&'a self, id: &'a str) -> Io<'a, ()>;
+
+    /// Forgets all uploads but those that are named; returns how many there were.
+    fn abort_others<'a>(&'a self, known: &'a (dyn Fn(&str) -> bool + Send + Sync)) -> Io<'a, usize>;
+
+    /// The length of content, if it is there.
+    fn size<'a>(&'a self, digest: &'a Digest) -> Io<'a, Option<u64>>;
+
+    /// Reads a part of content. The range lies within it.
+    fn read<'a>(&'a self, digest: &'a Digest, range: Range<u64>) -> Io<'a, Read>;
+
+    /// The digests of all content whose hash begins with this byte: a part that fits in memory.
+    fn list(&self, first: u8) -> Io<'_, Vec<Digest>>;
+
+    /// Removes content. What is not there is no error.
+    fn delete<'a>(&'a self, digest: &'a Digest) -> Io<'a, ()>;
+}

@@ -1,0 +1,108 @@
+//! Blobs: read whole or in parts, removed from one repository or from all.
+
+use http::{HeaderValue, Method, Response, StatusCode, header};
+use oci::Digest;
+use store::Txn;
+
+use super::content;
+use crate::blobs::Read;
+use crate::body::Body;
+use crate::error::{Code, Error};
+use crate::name::Repository;
+use crate::range::{self, Wanted};
+use crate::records;
+use crate::registry::Call;
+use crate::wire;
+
+/// `GET`, `HEAD` and `DELETE` of `/v2/<name>/blobs/<digest>`
+pub(crate) async fn answer(
+    call: &Call<'_>,
+    repository: &Repository,
+    digest: &str,
+) -> Result<Response<Body>, Error> {
+    let digest = content::digest(digest)?;
+    if call.parts.method == Method::DELETE {
+        return delete(call, repository, &digest).await;
+    }
+    let record = call.registry.readable(repository, &digest).await?.ok_or_else(|| unknown(&digest))?;
+    if wire::matches(&call.parts.headers, &digest) {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        describe(&mut response, &digest);
+        return Ok(response);
+    }
+    // A range is for this content only; a client that has other content in mind gets all of this one.
+    let same = call.header(header::IF_RANGE).is_none_or(|tag| tag.trim_matches('"') == digest.as_str());
+    let wanted = range::wanted(call.header(header::RANGE).filter(|_| same && !call.is_head()), record.size);
+    let (status, part) = match wanted {
+        Wanted::All => (StatusCode::OK, 0..record.size),
+        Wanted::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
+        Wanted::Nothing => {
+            return Err(Error::new(Code::RangeInvalid)
+                .message("the range is not within the blob")
+                .header(header::CONTENT_RANGE, &format!("bytes */{}", record.size)));
+        }
+    };
+    let length = part.end - part.start;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    describe(&mut response, &digest);
+    response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    if status == StatusCode::PARTIAL_CONTENT {
+        let range = format!("bytes {}-{}/{}", part.start, part.end - 1, record.size);
+        wire::set(&mut response, header::CONTENT_RANGE, range);
+    }
+    if call.is_head() || length == 0 {
+        return Ok(response);
+    }
+    match call.registry.blobs.read(&digest, part).await? {
+        Read::Bytes(bytes) => *response.body_mut() = Body::stream(bytes, Some(length)),
+        Read::Redirect(url) => {
+            *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+            response.headers_mut().remove(header::CONTENT_RANGE);
+            wire::set(&mut response, header::LOCATION, url);
+        }
+    }
+    Ok(response)
+}
+
+/// `DELETE /admin/blobs/<digest>`: takes content away from everybody.
+pub(crate) async fn purge(call: &Call<'_>, digest: &str) -> Result<Response<Body>, Error> {
+    let registry = call.registry;
+    let digest = content::digest(digest)?;
+    let _apart = registry.lock_digest(&digest).await;
+    registry.store.commit(Txn::new().delete(records::blob_key(&digest))).await?;
+    registry.manifests.forget(&digest);
+    registry.blobs.delete(&digest).await?;
+    let mut response = wire::empty(StatusCode::NO_CONTENT);
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    Ok(response)
+}
+
+/// Removes a repository's link. Content that an image of the repository needs stays: it would be back at once.
+async fn delete(call: &Call<'_>, repository: &Repository, digest: &Digest) -> Result<Response<Body>, Error> {
+    let registry = call.registry;
+    if registry.catalog.holds_blob(repository, digest).await? {
+        return Err(Error::new(Code::Unsupported)
+            .message("the blob belongs to an image of the image stream: remove its tags first"));
+    }
+    if registry.link(repository, digest).await?.is_none() {
+        return Err(unknown(digest));
+    }
+    registry.store.commit(Txn::new().delete(records::link_key(repository, digest))).await?;
+    Ok(wire::empty(StatusCode::ACCEPTED))
+}
+
+fn unknown(digest: &Digest) -> Error {
+    Error::new(Code::BlobUnknown).detail(digest.as_str())
+}
+
+fn describe(response: &mut Response<Body>, digest: &Digest) {
+    wire::set(response, wire::CONTENT_DIGEST, digest.as_str());
+    wire::set(response, header::ETAG, format!("\"{digest}\""));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(oci::media::OCTET_STREAM));
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("max-age=31536000"));
+}

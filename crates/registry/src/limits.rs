@@ -1,0 +1,55 @@
+//! Every bound of this crate, by name.
+
+use std::time::Duration;
+
+/// The largest manifest that is taken, in bytes; the distribution specification asks for as much.
+pub const MANIFEST_BYTES: usize = oci::limits::MANIFEST_BYTES;
+/// The largest configuration that is read to describe an image, in bytes.
+pub const CONFIG_BYTES: u64 = 1024 * 1024;
+/// The largest signature that the signature extension takes, in bytes.
+pub const SIGNATURE_BYTES: usize = 1024 * 1024;
+/// How long a manifest or a signature may take to arrive.
+pub const SMALL_BODY_TIME: Duration = Duration::from_secs(60);
+/// How long a client may stay silent in the middle of an upload.
+pub const SILENCE: Duration = Duration::from_secs(120);
+
+/// Bytes of an upload that are written (and hashed) in one step.
+pub const WRITE_BYTES: usize = 512 * 1024;
+/// Bytes of a download that are read in one step; two steps are in memory at once.
+pub const READ_BYTES: u64 = 256 * 1024;
+
+/// Upload sessions that are kept open in memory.
+pub const OPEN_SESSIONS: usize = 1024;
+/// How long a request waits for another one that writes to the same upload.
+pub const SESSION_WAIT: Duration = Duration::from_secs(10);
+/// Age at which an upload that nobody went on with is forgotten, in seconds.
+pub const SESSION_AGE: u64 = 7 * 24 * 3600;
+
+/// Manifests kept ready in memory, in bytes.
+pub const CACHED_MANIFEST_BYTES: usize = 32 * 1024 * 1024;
+
+/// Entries of a page of tags when the client does not say, and at the most.
+pub const TAG_PAGE: usize = 10_000;
+/// Entries of a page of the catalog when the client does not say.
+pub const CATALOG_PAGE: usize = 100;
+/// Entries of a page of the catalog at the most.
+pub const CATALOG_PAGE_MOST: usize = 1000;
+/// Bytes of one answer about referrers; the specification bounds it like a manifest.
+pub const REFERRERS_BYTES: usize = MANIFEST_BYTES - 64 * 1024;
+/// Records read in one step of a walk.
+pub const WALK_PAGE: usize = 500;
+/// Keys of one transaction that tidies up.
+pub const TIDY_KEYS: usize = 200;
+
+/// Bytes of all warnings of one answer.
+pub const WARNING_BYTES: usize = 4096;
+
+/// How long content stays although nothing refers to it, in seconds: a push may rely on it between its question
+/// whether the content is there and its manifest.
+pub const GRACE: u64 = 24 * 3600;
+/// Content that was needed longer ago than this is noted as needed again when it is asked for, in seconds.
+pub const NEEDED_STEP: u64 = 3600;
+/// Attempts of a transaction that met another one.
+pub const ATTEMPTS: usize = 10;
+/// Locks that keep the removal and the arrival of the same content apart.
+pub const DIGEST_LOCKS: usize = 64;
