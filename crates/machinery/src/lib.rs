@@ -14,6 +14,7 @@ pub mod json;
 pub mod limits;
 pub mod meta;
 pub mod negotiate;
+pub mod openapi;
 pub mod options;
 pub mod patch;
 pub mod protobuf;

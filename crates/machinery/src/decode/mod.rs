@@ -106,6 +106,37 @@ pub fn patch(bytes: &[u8]) -> Result<Value, ApiError> {
         .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))
 }
 
+/// Decodes the document of a server-side apply: YAML, of which JSON is a part. Fields that are set twice are told; the last
+/// one counts.
+///
+/// # Errors
+/// 400 for a body that is no YAML, or no object.
+pub fn apply(bytes: &[u8]) -> Result<Decoded<Value>, ApiError> {
+    let bad = |why: &str| ApiError::bad_request(format!("error decoding YAML: {why}"));
+    let text = std::str::from_utf8(bytes).map_err(|error| bad(&error.to_string()))?;
+    // JSON is what tools send; its parser is the faster one.
+    let json = if text.trim_start().starts_with('{') { document::parse(bytes).ok() } else { None };
+    let decoded = match json {
+        Some(document) => Decoded { object: document.value, complaints: document.duplicates },
+        None => match yaml::parse(text, yaml::Duplicates::Reject) {
+            Ok(object) => Decoded { object, complaints: Vec::new() },
+            Err(strict) => {
+                let object = yaml::parse(text, yaml::Duplicates::LastWins)
+                    .map_err(|error| bad(&format!("error converting YAML to JSON: {error}")))?;
+                Decoded { object, complaints: vec![strict.to_string()] }
+            }
+        },
+    };
+    match &decoded.object {
+        Value::Object(_) => Ok(decoded),
+        Value::Null => Ok(Decoded { object: Value::Object(serde_json::Map::new()), ..decoded }),
+        other => Err(bad(&format!(
+            "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
+            crate::json::go_kind(other)
+        ))),
+    }
+}
+
 /// Decodes an object that a patch has made; the complaints are about fields that its kind does not have.
 ///
 /// # Errors

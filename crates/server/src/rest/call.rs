@@ -62,7 +62,10 @@ impl Call {
         use machinery::request::Verb;
         match self.info.verb {
             Verb::Create => WriteOptions::for_create(&self.query),
-            Verb::Patch => PatchOptions::parse(&self.query, false).map(|options| options.write),
+            Verb::Patch => {
+                let apply = self.patch_kind() == Ok(PatchKind::Apply);
+                PatchOptions::parse(&self.query, apply).map(|options| options.write)
+            }
             _ => WriteOptions::for_update(&self.query),
         }
     }

@@ -3,11 +3,12 @@
 use machinery::image::{ImageStream, ImageTag};
 use machinery::json;
 use machinery::meta::{ListMeta, Status};
-use machinery::patch;
+use machinery::patch::{self, PatchKind};
 use machinery::request::Verb;
 use machinery::status::ApiError;
 
 use super::call::Call;
+use super::fields;
 use super::reply::Reply;
 use super::stream_tags::{decorated, head, is_selected, item, streams_of};
 use super::write::{accept_patched, check_namespace, settle_name, settle_namespace, unfit_patch};
@@ -106,6 +107,9 @@ async fn update(call: &Call) -> Result<Reply, ApiError> {
 
 async fn patch(call: &Call) -> Result<Reply, ApiError> {
     let kind = call.patch_kind()?;
+    if kind == PatchKind::Apply {
+        return apply_document(call).await;
+    }
     let change = call.patch_body()?;
     for _ in 0..limits::CONFLICT_RETRIES {
         let start = start(call)?;
@@ -127,6 +131,30 @@ async fn patch(call: &Call) -> Result<Reply, ApiError> {
         }
     }
     Err(ApiError::modified(call.of(), &call.info.name))
+}
+
+/// A server-side apply. It makes a tag together with its stream; what is there already cannot note who owns its fields.
+async fn apply_document(call: &Call) -> Result<Reply, ApiError> {
+    let document = fields::document(call)?;
+    let start = start(call)?;
+    let now = call.ctx.clock.now();
+    let image = head(call, &start.base.stream, &start.base.tag)?;
+    let mut shown = image_tag::build_or_empty(&start.base.stream, &start.base.tag, image.as_ref(), now);
+    shown.metadata.managed_fields.clear();
+    let live = super::strategy::typed_value(call.resource, &shown);
+    let empty = super::strategy::typed_value(call.resource, &ImageTag::default());
+    let done = fields::apply_value(call, &live, &empty, &[], &document)?;
+    let applied = done.object.unwrap_or(live);
+    let decoded =
+        machinery::decode::patched(&applied).map_err(|why| unfit_patch(&applied.to_string(), &why))?;
+    let mut request: ImageTag = accept_patched(call, decoded, &applied.to_string())?;
+    settle_namespace(call, &mut request.metadata)?;
+    settle_name(call, &mut request.metadata)?;
+    let change = image_tag::update(&start.base, request, &call.ctx.settings.images)?;
+    if start.base.exists {
+        return Err(fields::not_trackable(call, "spec"));
+    }
+    apply(call, &start, change).await
 }
 
 async fn apply(call: &Call, start: &Start, change: Change) -> Result<Reply, ApiError> {

@@ -5,6 +5,7 @@ use machinery::json;
 use machinery::status::ApiError;
 
 use super::call::Call;
+use super::fields;
 use super::reply::Reply;
 use super::tag_writes;
 use super::write::{check_namespace, settle_namespace};
@@ -23,6 +24,7 @@ pub(super) async fn create(call: &Call) -> Result<Reply, ApiError> {
     settle_namespace(call, &mut request.metadata)?;
     check_namespace(call, call.of(), &request.metadata.name)?;
     tag_writes::check_new(&request.metadata)?;
+    fields::track_request(call, &mut request)?;
     let limit = call.timeout()?.map_or(limits::IMPORT_TIME, |asked| asked.min(limits::IMPORT_TIME));
     let import = surroundings::import(
         &call.ctx,

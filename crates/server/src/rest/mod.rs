@@ -4,6 +4,7 @@
 //! routing table. Stored kinds share generic verbs; every view has a module of its own.
 
 mod call;
+mod fields;
 mod image_tags;
 mod imports;
 mod layers;
@@ -152,7 +153,7 @@ async fn stored<T: Strategy + Decode>(call: &Call) -> Result<Reply, ApiError> {
         Verb::List => read::list(call).await,
         Verb::Create => write::create::<T>(call, T::body(call)?).await.map(|made| render(201, made)),
         Verb::Update => write::update::<T>(call, T::body(call)?).await.map(|made| render(200, made)),
-        Verb::Patch => write::patch::<T>(call).await.map(|made| render(200, made)),
+        Verb::Patch => write::patch::<T>(call).await.map(|(code, made)| render(code, made)),
         Verb::Delete => {
             let options = delete_options(call)?;
             write::delete::<T>(call, &options).await.map(|deleted| match deleted {

@@ -59,7 +59,7 @@ pub(super) async fn answer(call: &Call, view: View) -> Result<Reply, ApiError> {
         }
         Verb::Patch => {
             let made = write::patch::<Plain>(&namespaces).await;
-            made.map(|made| render(call.resource, 200, &made)).map_err(|error| renamed(call, error))
+            made.map(|(code, made)| render(call.resource, code, &made)).map_err(|error| renamed(call, error))
         }
         Verb::Delete => {
             let options = delete_options(call)?;

@@ -3,11 +3,12 @@
 use machinery::field::FieldError;
 use machinery::image::ImageStream;
 use machinery::json;
-use machinery::patch;
+use machinery::patch::{self, PatchKind};
 use machinery::request::Verb;
 use machinery::status::ApiError;
 
 use super::call::Call;
+use super::fields;
 use super::reply::Reply;
 use super::write::{accept_patched, settle_name, settle_namespace, unfit_patch};
 use crate::ledger::Cause;
@@ -52,6 +53,9 @@ async fn update(call: &Call) -> Result<Reply, ApiError> {
 
 async fn patch(call: &Call) -> Result<Reply, ApiError> {
     let kind = call.patch_kind()?;
+    if kind == PatchKind::Apply {
+        return apply(call).await;
+    }
     let change = call.patch_body()?;
     for _ in 0..limits::CONFLICT_RETRIES {
         let old = load(call)?;
@@ -75,7 +79,37 @@ async fn patch(call: &Call) -> Result<Reply, ApiError> {
     Err(ApiError::modified(call.of(), &call.info.name))
 }
 
+/// A server-side apply through the subresource; it makes no streams.
+async fn apply(call: &Call) -> Result<Reply, ApiError> {
+    let document = fields::document(call)?;
+    for _ in 0..limits::CONFLICT_RETRIES {
+        let old = load(call)?;
+        let mut request: ImageStream =
+            fields::applied(call, Some(&old), &document, |old| as_stored(call, old))?;
+        settle_namespace(call, &mut request.metadata)?;
+        settle_name(call, &mut request.metadata)?;
+        let version = &request.metadata.resource_version;
+        if !version.is_empty() && *version != old.revision.to_string() {
+            return Err(ApiError::modified(call.of(), &call.info.name));
+        }
+        match commit(call, &old, request).await {
+            Err(error) if error.is_conflict() => {}
+            other => return other,
+        }
+    }
+    Err(ApiError::modified(call.of(), &call.info.name))
+}
+
+fn as_stored(call: &Call, stream: &ImageStream) -> serde_json::Value {
+    super::strategy::typed_value(call.resource, stream)
+}
+
 async fn write(call: &Call, old: &Loaded<ImageStream>, mut new: ImageStream) -> Result<Reply, ApiError> {
+    fields::track(call, Some(old), &mut new, &[], |old| as_stored(call, old))?;
+    commit(call, old, new).await
+}
+
+async fn commit(call: &Call, old: &Loaded<ImageStream>, mut new: ImageStream) -> Result<Reply, ApiError> {
     let dry_run = call.write_options()?.dry_run;
     super::write::keep_system_fields(&old.object.metadata, &mut new.metadata);
     let write = streams::Write {

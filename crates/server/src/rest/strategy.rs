@@ -25,7 +25,7 @@ use crate::workload::Workload;
 use crate::{image, streams};
 
 /// A stored kind that clients write.
-pub(super) trait Strategy: Storable + std::fmt::Debug {
+pub(super) trait Strategy: Storable + std::fmt::Debug + Default + serde::Serialize {
     /// Decodes an object that a patch or a body gave, with its type header taken off.
     ///
     /// # Errors

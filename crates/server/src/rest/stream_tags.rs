@@ -5,11 +5,12 @@ use machinery::image::{Image, ImageStream, ImageStreamTag};
 use machinery::json;
 use machinery::meta::{ListMeta, ObjectMeta, Status};
 use machinery::options::ListOptions;
-use machinery::patch;
+use machinery::patch::{self, PatchKind};
 use machinery::request::Verb;
 use machinery::status::ApiError;
 
 use super::call::Call;
+use super::fields;
 use super::read;
 use super::reply::Reply;
 use super::write::{accept_patched, check_namespace, settle_name, settle_namespace, unfit_patch};
@@ -171,6 +172,9 @@ async fn update(call: &Call) -> Result<Reply, ApiError> {
 
 async fn patch(call: &Call) -> Result<Reply, ApiError> {
     let kind = call.patch_kind()?;
+    if kind == PatchKind::Apply {
+        return apply_document(call).await;
+    }
     let change = call.patch_body()?;
     for _ in 0..limits::CONFLICT_RETRIES {
         let start = start(call)?;
@@ -191,6 +195,27 @@ async fn patch(call: &Call) -> Result<Reply, ApiError> {
         }
     }
     Err(ApiError::modified(call.of(), &call.info.name))
+}
+
+/// A server-side apply. It makes a tag together with its stream; what is there already cannot note who owns its fields.
+async fn apply_document(call: &Call) -> Result<Reply, ApiError> {
+    let document = fields::document(call)?;
+    let start = start(call)?;
+    let shown = stream_tag::build_or_empty(&start.base.stream, &start.base.tag, None, call.ctx.clock.now());
+    let live = super::strategy::typed_value(call.resource, &shown);
+    let empty = super::strategy::typed_value(call.resource, &ImageStreamTag::default());
+    let done = fields::apply_value(call, &live, &empty, &[], &document)?;
+    let applied = done.object.unwrap_or(live);
+    let decoded =
+        machinery::decode::patched(&applied).map_err(|why| unfit_patch(&applied.to_string(), &why))?;
+    let mut request: ImageStreamTag = accept_patched(call, decoded, &applied.to_string())?;
+    settle_namespace(call, &mut request.metadata)?;
+    settle_name(call, &mut request.metadata)?;
+    let change = stream_tag::update(&start.base, request, &call.ctx.settings.images)?;
+    if start.base.exists {
+        return Err(fields::not_trackable(call, "metadata.annotations"));
+    }
+    apply(call, &start, change).await.map_err(|(error, _)| error)
 }
 
 /// Writes a changed stream; the flag of an error says whether the request named no version.

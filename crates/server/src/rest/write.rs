@@ -7,7 +7,7 @@ use machinery::decode::Decoded;
 use machinery::generate;
 use machinery::meta::ObjectMeta;
 use machinery::options::{DeleteOptions, FieldValidation, Preconditions, Propagation};
-use machinery::patch;
+use machinery::patch::{self, PatchKind};
 use machinery::status::{ApiError, GroupResource};
 use machinery::time::Time;
 use serde_json::Value;
@@ -15,6 +15,7 @@ use store::Txn;
 
 use super::call::Call;
 use super::strategy::{Strategy, commit};
+use super::{fields, tag_writes};
 use crate::limits;
 use crate::plain::{self, Plain};
 use crate::resource;
@@ -93,7 +94,8 @@ pub(super) async fn create<T: Strategy>(call: &Call, mut new: T) -> Result<Loade
     }
     let prefix = new.metadata().generate_name.clone();
     let generated = new.metadata().name.is_empty() && !prefix.is_empty();
-    new.metadata_mut().managed_fields.clear();
+    let sent = std::mem::take(&mut new.metadata_mut().managed_fields);
+    fields::track(call, None, &mut new, &sent, |old| old.to_value(call.resource, &call.ctx))?;
     fill_identity(&call.ctx, new.metadata_mut());
     let mut attempts = 0;
     loop {
@@ -164,7 +166,9 @@ pub(super) async fn update<T: Strategy>(call: &Call, new: T) -> Result<Loaded<T>
         if !version.is_empty() && version != old.revision.to_string() {
             return Err(ApiError::modified(call.of(), &call.info.name));
         }
-        match replace(call, &old, new.clone(), options.dry_run).await {
+        let mut new = new.clone();
+        track(call, &old, &mut new)?;
+        match replace(call, &old, new, options.dry_run).await {
             Err(error) if error.is_conflict() && version.is_empty() => {}
             other => return other,
         }
@@ -195,6 +199,12 @@ pub(super) fn settle_name(call: &Call, metadata: &mut ObjectMeta) -> Result<(), 
 fn load<T: Strategy>(call: &Call) -> Result<Loaded<T>, ApiError> {
     let key = call.resource.key(&call.info.namespace, &call.info.name);
     load_entry(&call.ctx, &key)?.ok_or_else(|| ApiError::not_found(call.of(), &call.info.name))
+}
+
+/// Gives the object of a request its entries, from those that it came with and those that are there.
+fn track<T: Strategy>(call: &Call, old: &Loaded<T>, new: &mut T) -> Result<(), ApiError> {
+    let sent = std::mem::take(&mut new.metadata_mut().managed_fields);
+    fields::track(call, Some(old), new, &sent, |old| old.to_value(call.resource, &call.ctx))
 }
 
 /// Replaces an object; one that was only held by finalizers goes when the last is taken off.
@@ -228,7 +238,6 @@ pub(super) fn keep_system_fields(before: &ObjectMeta, metadata: &mut ObjectMeta)
     }
     metadata.deletion_timestamp = before.deletion_timestamp;
     metadata.deletion_grace_period_seconds = before.deletion_grace_period_seconds;
-    metadata.managed_fields.clone_from(&before.managed_fields);
     metadata.self_link.clear();
 }
 
@@ -236,9 +245,12 @@ pub(super) fn keep_system_fields(before: &ObjectMeta, metadata: &mut ObjectMeta)
 ///
 /// # Errors
 /// As the patch, the rules and the store say.
-pub(super) async fn patch<T: Strategy>(call: &Call) -> Result<Loaded<T>, ApiError> {
+pub(super) async fn patch<T: Strategy>(call: &Call) -> Result<(u16, Loaded<T>), ApiError> {
     let options = call.write_options()?;
     let kind = call.patch_kind()?;
+    if kind == PatchKind::Apply {
+        return apply(call, options.dry_run).await;
+    }
     let change = call.patch_body()?;
     for attempt in 1.. {
         let old = load::<T>(call)?;
@@ -253,8 +265,41 @@ pub(super) async fn patch<T: Strategy>(call: &Call) -> Result<Loaded<T>, ApiErro
         if named {
             return Err(ApiError::modified(call.of(), &call.info.name));
         }
+        track(call, &old, &mut new)?;
         match replace(call, &old, new, options.dry_run).await {
             Err(error) if error.is_conflict() && attempt < PATCH_ATTEMPTS => {}
+            other => return other.map(|made| (200, made)),
+        }
+    }
+    unreachable!("the loop ends by its own count")
+}
+
+/// A server-side apply; it makes the object when there is none.
+async fn apply<T: Strategy>(call: &Call, dry_run: bool) -> Result<(u16, Loaded<T>), ApiError> {
+    let document = fields::document(call)?;
+    for attempt in 1.. {
+        let key = call.resource.key(&call.info.namespace, &call.info.name);
+        let old = load_entry::<T>(&call.ctx, &key)?;
+        let mut new =
+            fields::applied(call, old.as_ref(), &document, |old| old.to_value(call.resource, &call.ctx))?;
+        settle_namespace(call, new.metadata_mut())?;
+        settle_name(call, new.metadata_mut())?;
+        let done = match &old {
+            None => {
+                check_namespace(call, call.of(), &call.info.name)?;
+                fill_identity(&call.ctx, new.metadata_mut());
+                T::save(call, None, new, dry_run).await.map(|made| (201, made))
+            }
+            Some(old) => {
+                let version = &new.metadata().resource_version;
+                if !version.is_empty() && *version != old.revision.to_string() {
+                    return Err(ApiError::modified(call.of(), &call.info.name));
+                }
+                replace(call, old, new, dry_run).await.map(|made| (200, made))
+            }
+        };
+        match done {
+            Err(error) if tag_writes::is_lost_race(&error) && attempt < PATCH_ATTEMPTS => {}
             other => return other,
         }
     }
