@@ -249,7 +249,8 @@ impl Strategy for Plain {
     }
 
     fn on_mark(&mut self) {
-        if self.fields.get("status").is_some_and(|status| status.get("phase").is_some()) {
+        // Pods and builds have phases too; only namespaces are held by their spec.
+        if self.fields.get("spec").is_some_and(|spec| spec.get("finalizers").is_some()) {
             crate::namespaces::mark_terminating(self);
         }
     }
