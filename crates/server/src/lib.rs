@@ -25,6 +25,8 @@ pub mod rest;
 pub mod routes;
 pub mod serve;
 pub mod settings;
+#[cfg(test)]
+mod simulation;
 pub mod stored;
 pub mod stream;
 pub mod streams;
