@@ -28,7 +28,10 @@ cargo xtask TASK
       --one-by-one         one case after the other
       --lines N            lines of difference shown a step (default 40)
       --bless              write what agrees into tests/conformance/agreed*.txt
-  bench [ARGUMENTS]        run the benchmarks and store what they print under docs/benchmarks/
+  bench [OPTIONS]          measure a release build; without options, docs/benchmarks/first-stream.md keeps the table
+      --only PART            reads, writes, watchers, imports, memory, images or start
+      --seconds N            how long each load runs (default 3)
+      --rounds N             how often, the best counts (default 3)
   tools                    install what `test` needs and nothing else
   help                     this text
 ";

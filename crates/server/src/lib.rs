@@ -29,6 +29,8 @@ pub mod rest;
 pub mod routes;
 pub mod serve;
 pub mod settings;
+#[cfg(test)]
+mod simulation;
 pub mod stored;
 pub mod stream;
 pub mod streams;

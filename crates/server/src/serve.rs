@@ -224,7 +224,12 @@ async fn renew(ctx: Ctx, authority: Authority, tls: TlsSettings, api: SocketAddr
     }
 }
 
-fn tls_settings(
+/// What the API's listener encrypts with: a certificate of this authority for the names of the settings; clients may
+/// show certificates of the authority, too.
+///
+/// # Errors
+/// [`ServeError`] when the certificate cannot be made.
+pub fn tls_settings(
     authority: &Authority,
     settings: &Settings,
     api: SocketAddr,
