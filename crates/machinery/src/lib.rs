@@ -3,6 +3,7 @@
 //!
 //! Nothing in this crate does I/O, waits, reads a clock or rolls dice: every function is a value of its arguments.
 
+pub mod apply;
 pub mod decode;
 pub mod discovery;
 pub mod duration;
@@ -19,6 +20,7 @@ pub mod protobuf;
 pub mod quantity;
 pub mod query;
 pub mod request;
+pub mod schema;
 pub mod selector;
 mod serial;
 pub mod status;

@@ -44,3 +44,6 @@ pub const SHOWN_BODY_BYTES: usize = 30;
 
 /// Strict decoding errors that are reported one by one.
 pub const MAX_FIELD_WARNINGS: usize = 100;
+
+/// Managers of one object that did not apply; the oldest are folded into one beyond that.
+pub const MAX_UPDATE_MANAGERS: usize = 10;
