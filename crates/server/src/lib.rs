@@ -6,6 +6,8 @@ pub mod bootstrap;
 pub mod clock;
 pub mod context;
 pub mod control;
+pub mod documents;
+pub mod gzip;
 pub mod image;
 pub mod import;
 pub mod ledger;

@@ -46,3 +46,7 @@ pub const FUTURE_VERSION_WAIT: Duration = Duration::from_secs(3);
 pub const RENDERED_TAGS: usize = 8192;
 /// Largest time an import request may take; the reference gives up then too.
 pub const IMPORT_TIME: Duration = Duration::from_secs(34);
+/// Bytes from which an answer is compressed for clients that want it; Kubernetes' number.
+pub const GZIP_LEAST: u64 = 128 * 1024;
+/// The same for documents that are compressed once and sent often.
+pub const GZIP_DOCUMENT_LEAST: usize = 4 * 1024;

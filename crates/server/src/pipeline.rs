@@ -22,7 +22,7 @@ use crate::listen::{Answer, Handler, Peer};
 use crate::metrics::Counted;
 use crate::resource;
 use crate::rest::{self, Call};
-use crate::{limits, respond, routes};
+use crate::{gzip, limits, respond, routes};
 
 /// Answers requests to the API.
 #[derive(Debug)]
@@ -57,6 +57,7 @@ impl Pipeline {
         let mut seen = Seen::default();
         let request_id = request_id(&self.ctx, &request);
         let pretty = respond::Pretty::of(request.uri().query().unwrap_or_default(), request.headers());
+        let gzip = gzip::is_wanted(request.headers());
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let result = self.run(peer, request, &request_id, &mut seen).await;
         let mut response = result.unwrap_or_else(|error| {
@@ -65,6 +66,9 @@ impl Pipeline {
             }
             respond::error(&error, pretty)
         });
+        if gzip {
+            response = gzip::answer(response);
+        }
         let seconds = start.elapsed().as_secs_f64();
         let code = response.status().as_u16();
         self.ctx.metrics.request(&seen.counted, code, seconds);
@@ -99,7 +103,7 @@ impl Pipeline {
         seen.user.clone_from(&actor.user);
         auth::authorize(&actor, &info)?;
         if !info.is_resource {
-            let answered = routes::answer(&self.ctx, &info, &parts.headers)?;
+            let answered = routes::answer(&self.ctx, &info, query, &parts.headers)?;
             return Ok(answered.unwrap_or_else(routes::not_found));
         }
         let resource = resource::find(&info.group, &info.version, &info.resource, &info.subresource)
