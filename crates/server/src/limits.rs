@@ -58,3 +58,7 @@ pub const AUDIT_FIELD: usize = 1024;
 pub const AUDIT_GROUPS: usize = 64;
 /// Time the last lines of the audit log have to be written at shutdown.
 pub const AUDIT_TIME: Duration = Duration::from_secs(2);
+/// Bytes from which an answer is compressed for clients that want it; Kubernetes' number.
+pub const GZIP_LEAST: u64 = 128 * 1024;
+/// The same for documents that are compressed once and sent often.
+pub const GZIP_DOCUMENT_LEAST: usize = 4 * 1024;

@@ -26,7 +26,7 @@ use crate::listen::{Answer, Handler, Peer};
 use crate::metrics::Counted;
 use crate::resource;
 use crate::rest::{self, Call};
-use crate::{limits, respond, routes};
+use crate::{gzip, limits, respond, routes};
 
 /// Answers requests to the API.
 #[derive(Debug)]
@@ -105,6 +105,7 @@ impl Pipeline {
     async fn answer(&self, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
         let mut seen = Seen::new(&self.ctx, peer, request_id(&self.ctx, &request));
         let pretty = respond::Pretty::of(request.uri().query().unwrap_or_default(), request.headers());
+        let gzip = gzip::is_wanted(request.headers());
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let result = self.run(peer, request, &mut seen).await;
         let mut response = result.unwrap_or_else(|error| {
@@ -114,6 +115,9 @@ impl Pipeline {
             }
             respond::error(&error, pretty)
         });
+        if gzip {
+            response = gzip::answer(response);
+        }
         seen.code = response.status().as_u16();
         let (code, seconds) = (seen.code, seen.start.elapsed().as_secs_f64());
         debug!(%method, path, code, seconds, user = seen.user(), request_id = seen.request_id, "request");
@@ -158,7 +162,7 @@ impl Pipeline {
         auth::authorize(&actor, &info)?;
         seen.decision = Decision::Allow;
         if !info.is_resource {
-            let answered = routes::answer(&self.ctx, &info, &parts.headers)?;
+            let answered = routes::answer(&self.ctx, &info, query, &parts.headers)?;
             return Ok(answered.unwrap_or_else(routes::not_found));
         }
         let resource = resource::find(&info.group, &info.version, &info.resource, &info.subresource)

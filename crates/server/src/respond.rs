@@ -2,6 +2,7 @@
 //!
 //! The plain form passes through untouched. Other forms are made from it, so that no handler knows of them.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,6 +11,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use machinery::json;
 use machinery::meta::ListMeta;
 use machinery::negotiate::{self, Encoding, Form, MetaVersion};
+use machinery::protobuf::transcode;
 use machinery::status::ApiError;
 use machinery::table::IncludeObject;
 use machinery::time::Time;
@@ -77,6 +79,9 @@ pub fn reply(reply: Reply, shape: &Shape) -> Response<Body> {
         Reply::Object { code, bytes, plain: true } => document(code, bytes, shape),
         Reply::Object { code, bytes, plain: false } => object(code, bytes, shape),
         Reply::List { metadata, items, of } => list(metadata, &items, of.unwrap_or(shape.resource), shape),
+        Reply::Watch(body) if shape.encoding == Encoding::Protobuf => {
+            with_type(Response::new(body), "application/vnd.kubernetes.protobuf;stream=watch")
+        }
         Reply::Watch(body) => with_type(Response::new(body), "application/json"),
     };
     for warning in shape.warnings.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -146,12 +151,32 @@ pub fn error(error: &ApiError, pretty: Pretty) -> Response<Body> {
 fn document(code: u16, bytes: Bytes, shape: &Shape) -> Response<Body> {
     let (bytes, kind) = match shape.encoding {
         Encoding::Yaml => (yaml_of(&bytes), "application/yaml"),
+        Encoding::Protobuf => match transcode::object(&kind_of(&bytes), &bytes) {
+            Ok(Some(encoded)) => (encoded.into(), Encoding::Protobuf.media_type()),
+            Ok(None) => (bytes, "application/json"),
+            Err(why) => {
+                return error(
+                    &ApiError::internal(&format!("no protobuf of the answer: {why}")),
+                    shape.pretty,
+                );
+            }
+        },
         _ if shape.pretty.0 => (json::pretty(&bytes).map(Bytes::from).unwrap_or(bytes), "application/json"),
         _ => (bytes, "application/json"),
     };
     let mut response = with_type(Response::new(Body::from(bytes)), kind);
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response
+}
+
+#[derive(serde::Deserialize)]
+struct OnlyKind<'a> {
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+}
+
+fn kind_of(object: &[u8]) -> String {
+    serde_json::from_slice::<OnlyKind<'_>>(object).map(|object| object.kind.into_owned()).unwrap_or_default()
 }
 
 fn yaml_of(bytes: &[u8]) -> Bytes {
@@ -173,6 +198,15 @@ fn list(metadata: ListMeta, items: &[Bytes], resource: &'static Resource, shape:
         Form::MetadataList(version) => document(200, metadata_list(&metadata, items, version), shape),
         Form::Object if shape.encoding == Encoding::Json && !shape.pretty.0 => {
             with_type(Response::new(list_body(&metadata, items, resource)), "application/json")
+        }
+        Form::Object if shape.encoding == Encoding::Protobuf => {
+            let whole = items.iter().map(|item| Cow::Owned(whole(resource, item).to_vec()));
+            match transcode::list(resource.kind, &metadata, whole) {
+                Ok(encoded) => with_type(Response::new(Body::from(encoded)), Encoding::Protobuf.media_type()),
+                Err(why) => {
+                    error(&ApiError::internal(&format!("no protobuf of the list: {why}")), shape.pretty)
+                }
+            }
         }
         _ => {
             let mut bytes = BytesMut::new();

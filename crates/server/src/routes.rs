@@ -1,19 +1,15 @@
-//! Plain paths: health, version, metrics, the list of paths, and discovery.
-//!
-//! Discovery documents never change while the server runs: they are built once and served as bytes.
+//! Plain paths: health, version, metrics, the list of paths, and the documents about the API.
 
-use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header};
-use machinery::discovery;
 use machinery::request::{RequestInfo, Verb};
 use machinery::status::ApiError;
 
 use crate::body::Body;
 use crate::context::Ctx;
-use crate::resource::{RESOURCES, Resource};
+use crate::documents;
 
 /// The version of Kubernetes' API that the server speaks; clients compare their own with it.
 const KUBERNETES: (&str, &str) = ("1", "34");
@@ -25,7 +21,8 @@ const KUBERNETES: (&str, &str) = ("1", "34");
 pub fn answer(
     ctx: &Ctx,
     info: &RequestInfo<'_>,
-    _headers: &HeaderMap,
+    query: &str,
+    headers: &HeaderMap,
 ) -> Result<Option<Response<Body>>, ApiError> {
     let path = info.path.as_ref();
     let path = if path.len() > 1 { path.trim_end_matches('/') } else { path };
@@ -34,7 +31,7 @@ pub fn answer(
         "/metrics" => Some(text(200, ctx.metrics.text())),
         "/healthz" | "/livez" | "/readyz" => Some(health(ctx)),
         "/" => Some(json(paths())),
-        _ => documents().get(path).cloned().map(json).or_else(|| probe(ctx, path)),
+        _ => documents::answer(path, query, headers)?.or_else(|| probe(ctx, path)),
     };
     if answer.is_some() && !matches!(info.verb, Verb::Get | Verb::Head) {
         return Err(ApiError::method_not_allowed());
@@ -70,7 +67,7 @@ fn version() -> Bytes {
             let info = serde_json::json!({
                 "major": major,
                 "minor": minor,
-                "gitVersion": format!("v{major}.{minor}.0+weir-{}", env!("CARGO_PKG_VERSION")),
+                "gitVersion": git_version(),
                 "gitCommit": "",
                 "gitTreeState": "clean",
                 "buildDate": "1970-01-01T00:00:00Z",
@@ -81,6 +78,13 @@ fn version() -> Bytes {
             machinery::json::pretty_value(&info, b"  ").into()
         })
         .clone()
+}
+
+/// The version of the server, in the form that Kubernetes has.
+pub fn git_version() -> &'static str {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    let (major, minor) = KUBERNETES;
+    VERSION.get_or_init(|| format!("v{major}.{minor}.0+weir-{}", env!("CARGO_PKG_VERSION")))
 }
 
 /// The processor's name as images have it.
@@ -95,61 +99,10 @@ pub fn machine() -> &'static str {
 }
 
 fn paths() -> Bytes {
-    let mut paths: Vec<String> = documents().keys().cloned().collect();
+    let mut paths: Vec<String> = documents::paths();
     paths.extend(["/healthz", "/livez", "/metrics", "/readyz", "/version"].map(str::to_owned));
     paths.sort();
     machinery::json::pretty_value(&serde_json::json!({ "paths": paths }), b"  ").into()
-}
-
-/// Discovery documents by path.
-fn documents() -> &'static BTreeMap<String, Bytes> {
-    static DOCUMENTS: OnceLock<BTreeMap<String, Bytes>> = OnceLock::new();
-    DOCUMENTS.get_or_init(|| {
-        let table: Vec<discovery::Resource> = RESOURCES.iter().map(discovered).collect();
-        let mut documents = BTreeMap::new();
-        let core = discovery::ApiVersions::new(vec!["v1"], String::new());
-        documents.insert("/api".to_owned(), compact(&core));
-        documents.insert("/apis".to_owned(), typed("APIGroupList", &discovery::api_group_list(&table)));
-        for entry in &table {
-            let path =
-                if entry.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", entry.group) };
-            if let Some(list) = discovery::api_resource_list(entry.group, entry.version, &table) {
-                documents.insert(format!("{path}/{}", entry.version), typed("APIResourceList", &list));
-            }
-            if let Some(group) = discovery::api_group(entry.group, &table).filter(|_| !entry.group.is_empty())
-            {
-                documents.insert(path, typed("APIGroup", &group));
-            }
-        }
-        documents
-    })
-}
-
-fn typed<T: serde::Serialize>(kind: &str, document: &T) -> Bytes {
-    let mut bytes = machinery::json::with_type(kind, "v1", document);
-    bytes.push(b'\n');
-    bytes.into()
-}
-
-fn compact<T: serde::Serialize>(document: &T) -> Bytes {
-    let mut bytes = machinery::json::compact(document);
-    bytes.push(b'\n');
-    bytes.into()
-}
-
-fn discovered(entry: &Resource) -> discovery::Resource {
-    discovery::Resource {
-        group: entry.group,
-        version: entry.version,
-        name: entry.plural,
-        singular: entry.singular,
-        namespaced: entry.namespaced,
-        kind: entry.kind,
-        verbs: entry.verbs,
-        short_names: entry.short,
-        categories: entry.categories,
-        stored: entry.is_stored(),
-    }
 }
 
 fn json(bytes: Bytes) -> Response<Body> {

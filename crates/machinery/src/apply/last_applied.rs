@@ -52,15 +52,15 @@ pub(super) fn renew(apply: &Apply<'_>, object: Option<Value>, document: &Value) 
         return object;
     }
     let current = object.as_ref().unwrap_or(apply.live);
-    annotation(current)?;
+    let Some(before) = annotation(current) else { return object };
     let mut document = document.clone();
     if let Some(annotations) = document.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
         annotations.remove(ANNOTATION);
     }
     let mut text = json::compact(&document);
     text.push(b'\n');
-    let text = String::from_utf8(text).ok()?;
-    if annotation(current) == Some(text.as_str()) {
+    let text = String::from_utf8(text).expect("JSON is text");
+    if before == text {
         return object;
     }
     let mut object = object.unwrap_or_else(|| apply.live.clone());

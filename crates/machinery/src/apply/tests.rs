@@ -267,6 +267,15 @@ fn the_old_form_of_the_tool_gives_way_to_the_new() {
     assert!(held.try_apply("kubectl", false, json!({"spec": {"tags": [tag("a", "x:2")]}})).is_err());
 }
 
+#[test]
+fn the_tool_needs_no_annotation() {
+    let made = Held::new().apply("kubectl", json!({"spec": {"tags": [tag("a", "x:1")]}}));
+    assert_eq!(made.object["spec"]["tags"], json!([tag("a", "x:1")]));
+    assert_eq!(made.object["metadata"], json!({"name": "a"}));
+    let changed = made.apply("kubectl", json!({"spec": {"tags": [tag("b", "x:1")]}}));
+    assert_eq!(changed.object["spec"]["tags"], json!([tag("b", "x:1")]));
+}
+
 proptest! {
     #[test]
     fn applying_again_changes_nothing(live in stream(), document in stream()) {

@@ -67,11 +67,7 @@ pub fn body_of(
             document::parse(bytes).map_err(|error| unrecognized(kind, bytes, &error.to_string()))?
         }
         Encoding::Yaml => document_of_yaml(bytes, kind)?,
-        Encoding::Protobuf => {
-            return Err(ApiError::unsupported_media_type(format!(
-                "{kind} cannot be read from protobuf: send JSON or YAML"
-            )));
-        }
+        Encoding::Protobuf => document_of_protobuf(bytes, kind)?,
     };
     if !document.value.is_object() {
         return Err(unrecognized(kind, bytes, "the body is no object"));
@@ -90,9 +86,7 @@ pub fn value(bytes: &[u8], content_type: &str) -> Result<Value, ApiError> {
             .map(|document| document.value)
             .map_err(|error| ApiError::bad_request(format!("the body cannot be read: {error}"))),
         Encoding::Yaml => Ok(document_of_yaml(bytes, "DeleteOptions")?.value),
-        Encoding::Protobuf => Err(ApiError::unsupported_media_type(
-            "options cannot be read from protobuf: send JSON or YAML".to_owned(),
-        )),
+        Encoding::Protobuf => Ok(document_of_protobuf(bytes, "DeleteOptions")?.value),
     }
 }
 
@@ -191,6 +185,14 @@ fn document_of_yaml(bytes: &[u8], kind: &str) -> Result<document::Document, ApiE
     let text = std::str::from_utf8(bytes).map_err(|error| unrecognized(kind, bytes, &error.to_string()))?;
     let value = yaml::parse(text, yaml::Duplicates::Reject)
         .map_err(|error| unrecognized(kind, bytes, &error.to_string()))?;
+    Ok(document::Document { value, duplicates: Vec::new() })
+}
+
+fn document_of_protobuf(bytes: &[u8], kind: &str) -> Result<document::Document, ApiError> {
+    let value = protobuf::to_json(bytes).map_err(|error| unrecognized(kind, bytes, &error.to_string()))?;
+    let value = value.ok_or_else(|| {
+        ApiError::unsupported_media_type(format!("{kind} cannot be read from protobuf: send JSON or YAML"))
+    })?;
     Ok(document::Document { value, duplicates: Vec::new() })
 }
 

@@ -82,7 +82,8 @@ fn offered(resource: &Resource) -> negotiate::Offer {
                 | View::StartBuild
         )
     );
-    negotiate::Offer { protobuf: false, table, metadata: !plain_only, discovery: false }
+    let protobuf = machinery::protobuf::transcode::is_offered(resource.group, resource.kind);
+    negotiate::Offer { protobuf, table, metadata: !plain_only, discovery: false }
 }
 
 fn check_verb(resource: &'static Resource, info: &RequestInfo<'_>) -> Result<(), ApiError> {

@@ -11,8 +11,9 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream;
 use machinery::meta::ListMeta;
-use machinery::negotiate::{Form, MetaVersion};
+use machinery::negotiate::{Encoding, Form, MetaVersion};
 use machinery::options::ListOptions;
+use machinery::protobuf::transcode;
 use machinery::status::ApiError;
 use machinery::table::IncludeObject;
 use store::cache::{Cursor, Event, EventKind};
@@ -62,6 +63,7 @@ struct Watch {
     namespace: String,
     selection: Selection,
     form: Form,
+    encoding: Encoding,
     include: IncludeObject,
     ready: VecDeque<Bytes>,
     cursor: Option<Cursor<Renderer>>,
@@ -94,6 +96,7 @@ impl Watch {
             namespace: call.info.namespace.to_string(),
             selection,
             form: call.accepted.form,
+            encoding: call.accepted.encoding,
             include,
             ready: VecDeque::new(),
             cursor: None,
@@ -121,7 +124,8 @@ impl Watch {
         match self.ctx.cache.subscribe(&self.stored.prefix(), after) {
             Ok(cursor) => self.cursor = Some(cursor),
             Err(error) => {
-                self.ready.push_back(error_frame(&refused(&error, after)));
+                let frame = self.error_frame(&refused(&error, after));
+                self.ready.push_back(frame);
                 return;
             }
         }
@@ -167,9 +171,9 @@ impl Watch {
                     self.tell(&events);
                     self.cursor = Some(cursor);
                 }
-                Some(Err(_lagged)) => return Some(fell_behind(self.told)),
+                Some(Err(_lagged)) => return Some(self.fell_behind()),
                 None => {
-                    let Ok(revision) = cursor.progress() else { return Some(fell_behind(self.told)) };
+                    let Ok(revision) = cursor.progress() else { return Some(self.fell_behind()) };
                     self.bookmarks = Some(Instant::now() + limits::BOOKMARK_PERIOD);
                     let frame = self.bookmark(revision, false);
                     self.ready.push_back(frame);
@@ -210,7 +214,9 @@ impl Watch {
             (Some(_), Some(entry)) => ("MODIFIED", entry.object.inner()),
             (Some(entry), None) => ("DELETED", entry.object.inner_at(event.revision)),
         };
-        let plain = self.form == Form::Object && std::ptr::eq(self.resource, self.stored);
+        let plain = self.form == Form::Object
+            && self.encoding != Encoding::Protobuf
+            && std::ptr::eq(self.resource, self.stored);
         // Only the frame that most watchers want is shared: the one of a watcher without a selector.
         let usual = match event.kind {
             EventKind::Delete => word == "DELETED",
@@ -236,14 +242,37 @@ impl Watch {
                     ListMeta { resource_version: respond::version_of(&object), ..ListMeta::default() };
                 match printer::table(self.resource, metadata, &[object], self.layout(version), columns) {
                     Ok(table) => plain_frame(word, &table),
-                    Err(error) => error_frame(&error),
+                    Err(error) => self.error_frame(&error),
                 }
             }
             Form::Metadata(version) | Form::MetadataList(version) => {
                 plain_frame(word, &respond::metadata_only(&object, version))
             }
-            _ => plain_frame(word, &object),
+            _ => self.object_frame(word, self.resource.kind, &object),
         }
+    }
+
+    /// A frame with an object in the encoding that this watcher asked for.
+    fn object_frame(&self, word: &str, kind: &str, object: &[u8]) -> Bytes {
+        if self.encoding != Encoding::Protobuf {
+            return plain_frame(word, object);
+        }
+        match transcode::frame(word, kind, object) {
+            Ok(frame) => frame.into(),
+            Err(why) => self.error_frame(&ApiError::internal(&format!("no protobuf of an event: {why}"))),
+        }
+    }
+
+    fn error_frame(&self, error: &ApiError) -> Bytes {
+        let status = machinery::json::with_type("Status", "v1", &*error.0);
+        self.object_frame("ERROR", "Status", &status)
+    }
+
+    fn fell_behind(&self) -> Bytes {
+        let told = self.told;
+        self.error_frame(&ApiError::expired(format!(
+            "too old resource version: {told} (the watch fell behind)"
+        )))
     }
 
     fn layout(&self, version: MetaVersion) -> Layout {
@@ -272,7 +301,7 @@ impl Watch {
             Form::Metadata(version) | Form::MetadataList(version) => {
                 plain_frame("BOOKMARK", &respond::metadata_only(&object, version))
             }
-            _ => plain_frame("BOOKMARK", &object),
+            _ => self.object_frame("BOOKMARK", self.resource.kind, &object),
         }
     }
 }
@@ -296,15 +325,6 @@ fn plain_frame(word: &str, object: &[u8]) -> Bytes {
     frame.put_slice(object);
     frame.put_slice(b"}\n");
     frame.freeze()
-}
-
-fn error_frame(error: &ApiError) -> Bytes {
-    let status = machinery::json::with_type("Status", "v1", &*error.0);
-    plain_frame("ERROR", &status)
-}
-
-fn fell_behind(told: Revision) -> Bytes {
-    error_frame(&ApiError::expired(format!("too old resource version: {told} (the watch fell behind)")))
 }
 
 fn refused(error: &ReadError, after: Revision) -> ApiError {

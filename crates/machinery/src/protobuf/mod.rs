@@ -3,8 +3,13 @@
 //!
 //! This is how images and streams are stored; what older servers stored as JSON is read as well.
 
+mod kinds;
+pub mod transcode;
+
 use prost::Message;
 use serde::de::DeserializeOwned;
+
+pub use kinds::to_json;
 
 use crate::meta::Kind;
 
