@@ -27,7 +27,8 @@ pub fn is_wanted(headers: &HeaderMap) -> bool {
 
 /// Compresses an answer if it is long enough and not compressed yet.
 pub fn answer(mut response: Response<Body>) -> Response<Body> {
-    let long = response.body().len().is_some_and(|length| length >= limits::GZIP_LEAST);
+    // Only what is ready is compressed: a watch must not wait for more, and blobs mostly are compressed already.
+    let long = matches!(response.body(), Body::Ready { left, .. } if *left >= limits::GZIP_LEAST);
     if !long || response.headers().contains_key(header::CONTENT_ENCODING) {
         return response;
     }
@@ -37,7 +38,7 @@ pub fn answer(mut response: Response<Body>) -> Response<Body> {
     headers.remove(header::CONTENT_LENGTH);
     response.map(|body| match body {
         Body::Ready { pieces, .. } => pieces_of(pieces),
-        stream @ Body::Stream(_) => stream,
+        other => other,
     })
 }
 

@@ -178,5 +178,7 @@ fn settings() -> Settings {
             scheduled_import_seconds: 60,
             ..ImageSettings::default()
         },
+        requests: crate::settings::RequestSettings::default(),
+        audit: crate::settings::AuditSettings { log: "off".to_owned(), ..Default::default() },
     }
 }

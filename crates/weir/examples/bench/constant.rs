@@ -52,5 +52,7 @@ fn settings(data: &Path, address: SocketAddr) -> Settings {
         registry_listen: address,
         names: Vec::new(),
         images: Default::default(),
+        requests: server::settings::RequestSettings::default(),
+        audit: server::settings::AuditSettings { log: "off".to_owned(), ..Default::default() },
     }
 }
