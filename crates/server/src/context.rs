@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use machinery::status::ApiError;
 use store::{Revision, Store};
 
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, Authorizer};
 use crate::clock::Clock;
 use crate::import;
 use crate::limits;
@@ -45,6 +45,8 @@ pub struct Context {
     pub imports: import::Engine,
     /// Who is who.
     pub authenticator: Authenticator,
+    /// Who may do what.
+    pub authorizer: Authorizer,
     /// Tags that were rendered before.
     pub rendered: RenderedTags,
     /// Requests in flight.

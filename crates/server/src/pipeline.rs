@@ -15,7 +15,7 @@ use machinery::status::ApiError;
 use tokio::time::Instant;
 use tracing::{debug, error};
 
-use crate::auth::{self, Actor};
+use crate::auth::{self, Actor, oauth};
 use crate::body::Body;
 use crate::context::{Ctx, Place};
 use crate::listen::{Answer, Handler, Peer};
@@ -93,11 +93,23 @@ impl Pipeline {
             .map_err(|bad| ApiError::bad_request(bad.to_string()))?;
         seen.counted = counted(&info);
         let place = self.ctx.in_flight.enter(info.verb)?;
-        let actor = self.ctx.authenticator.authenticate(peer, &parts.headers)?;
-        let mut actor = auth::impersonate(actor, &parts.headers)?;
+        if oauth::is_endpoint(parts.uri.path()) {
+            let body = if info.verb.is_read_only() { Bytes::new() } else { read_body(incoming).await? };
+            let asked = oauth::Asked {
+                method: &parts.method,
+                path: parts.uri.path(),
+                query,
+                headers: &parts.headers,
+                host: host(&parts),
+                body: &body,
+            };
+            return Ok(oauth::answer(&self.ctx, peer, asked).await?.unwrap_or_else(routes::not_found));
+        }
+        let actor = auth::authenticate(&self.ctx, peer, &parts.headers)?;
+        let mut actor = auth::impersonate(&self.ctx, actor, &parts.headers)?;
         request_id.clone_into(&mut actor.request_id);
         seen.user.clone_from(&actor.user);
-        auth::authorize(&actor, &info)?;
+        auth::authorize(&self.ctx, &actor, &info)?;
         if !info.is_resource {
             let answered = routes::answer(&self.ctx, &info, &parts.headers)?;
             return Ok(answered.unwrap_or_else(routes::not_found));
@@ -131,6 +143,12 @@ impl Pipeline {
         drop(place);
         Ok(respond::reply(reply, &shape))
     }
+}
+
+/// The server's name as the client wrote it.
+fn host(parts: &http::request::Parts) -> &str {
+    let header = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    parts.uri.authority().map(http::uri::Authority::as_str).or(header).unwrap_or_default()
 }
 
 /// What HEAD is answered with: HTTP/2 would send the body otherwise.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use server::settings::ImageSettings;
+use server::settings::{FrontProxySettings, ImageSettings, LoginSettings};
 
 /// What a configuration file can hold.
 #[derive(Debug, Default, Deserialize)]
@@ -21,6 +21,10 @@ pub(crate) struct File {
     pub names: Vec<String>,
     /// Images, streams and imports.
     pub image_policy_config: ImageSettings,
+    /// Login by name and password.
+    pub login: Option<LoginSettings>,
+    /// A proxy that has authenticated users already.
+    pub front_proxy: Option<FrontProxySettings>,
 }
 
 /// Reads a configuration file.

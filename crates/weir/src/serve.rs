@@ -116,6 +116,8 @@ fn settings(arguments: Arguments) -> Result<Settings> {
         registry_listen,
         names: file.names,
         images,
+        login: file.login,
+        front_proxy: file.front_proxy,
     })
 }
 
