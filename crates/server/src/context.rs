@@ -8,7 +8,7 @@ use machinery::status::ApiError;
 use store::{Revision, Store};
 
 use crate::audit::Audit;
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, Authorizer};
 use crate::clock::Clock;
 use crate::fairness::InFlight;
 use crate::import;
@@ -47,6 +47,8 @@ pub struct Context {
     pub imports: import::Engine,
     /// Who is who.
     pub authenticator: Authenticator,
+    /// Who may do what.
+    pub authorizer: Authorizer,
     /// Tags that were rendered before.
     pub rendered: RenderedTags,
     /// Requests in flight.

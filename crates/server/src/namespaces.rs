@@ -14,9 +14,11 @@ use store::{CommitError, Txn};
 use tracing::{info, warn};
 
 use crate::auth::Actor;
+use crate::auth::actor::SERVICE_ACCOUNTS;
+use crate::auth::rbac::{self, Subject};
 use crate::context::Ctx;
 use crate::plain::Plain;
-use crate::resource::{self, RESOURCES};
+use crate::resource::{self, RESOURCES, Resource};
 use crate::rest::{self, Call};
 use crate::stored::Storable;
 use crate::streams::{self, fill_identity};
@@ -50,6 +52,57 @@ pub async fn make_first(ctx: &Ctx) -> Result<(), ApiError> {
         }
     }
     Ok(())
+}
+
+/// Whether a namespace is one that every server has, which cannot be deleted.
+pub fn is_protected(name: &str) -> bool {
+    FIRST.contains(&name)
+}
+
+/// Service accounts that a project begins with.
+const ACCOUNTS: [&str; 3] = ["builder", "default", "deployer"];
+
+/// Adds to a transaction what a new project begins with: service accounts, and bindings for them, for whoever pulls
+/// inside the project, and for its administrator.
+///
+/// # Errors
+/// 400 for a name that cannot be stored.
+pub fn furnish(ctx: &Ctx, mut txn: Txn, namespace: &str, admin: Option<&str>) -> Result<Txn, ApiError> {
+    let subject = |kind: &str, name: &str| {
+        let account = kind == "ServiceAccount";
+        Subject {
+            kind: kind.to_owned(),
+            api_group: if account { String::new() } else { rbac::GROUP.to_owned() },
+            name: name.to_owned(),
+            namespace: if account { namespace.to_owned() } else { String::new() },
+        }
+    };
+    let everybody = format!("{SERVICE_ACCOUNTS}:{namespace}");
+    let mut bindings = vec![
+        ("system:image-pullers", "system:image-puller", subject("Group", &everybody)),
+        ("system:image-builders", "system:image-builder", subject("ServiceAccount", "builder")),
+        ("system:deployers", "system:deployer", subject("ServiceAccount", "deployer")),
+    ];
+    bindings.extend(admin.map(|user| ("admin", "admin", subject("User", user))));
+    let table = |group, plural| resource::find(group, "v1", plural, "").expect("the table lists these kinds");
+    let mut objects: Vec<(&Resource, Plain)> = Vec::new();
+    for (name, role, subject) in bindings {
+        let binding = rbac::defaults::binding(namespace, name, "ClusterRole", role, vec![subject]);
+        objects.push((table(rbac::GROUP, "rolebindings"), binding));
+    }
+    for name in ACCOUNTS {
+        let mut account = Plain::default();
+        name.clone_into(&mut account.metadata.name);
+        namespace.clone_into(&mut account.metadata.namespace);
+        objects.push((table("", "serviceaccounts"), account));
+    }
+    for (resource, mut object) in objects {
+        fill_identity(ctx, object.metadata_mut());
+        let key = streams::key(&resource.key(namespace, &object.metadata.name))?;
+        // What is left over from a project of the same name is replaced.
+        txn = txn.put(key, object.encode());
+    }
+    Ok(txn)
 }
 
 /// Empties and removes terminating namespaces until the server stops.

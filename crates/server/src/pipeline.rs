@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tracing::{debug, error};
 
 use crate::audit::{self, Decision, Target};
-use crate::auth::{self, Actor};
+use crate::auth::{self, Actor, oauth};
 use crate::body::Body;
 use crate::context::Ctx;
 use crate::fairness::{Kind, Place};
@@ -147,19 +147,31 @@ impl Pipeline {
             seen.target = Target::of(&info);
         }
         let place = self.ctx.in_flight.enter(Kind::of(&info))?;
+        if oauth::is_endpoint(parts.uri.path()) {
+            let body = if info.verb.is_read_only() { Bytes::new() } else { read_body(incoming).await? };
+            let asked = oauth::Asked {
+                method: &parts.method,
+                path: parts.uri.path(),
+                query,
+                headers: &parts.headers,
+                host: host(&parts),
+                body: &body,
+            };
+            return Ok(oauth::answer(&self.ctx, peer, asked).await?.unwrap_or_else(routes::not_found));
+        }
         seen.decision = Decision::Unauthenticated;
-        let actor = self.ctx.authenticator.authenticate(peer, &parts.headers)?;
+        let actor = auth::authenticate(&self.ctx, peer, &parts.headers)?;
         seen.decision = Decision::None;
         let place = place.claim(&actor.user)?;
         seen.decision = Decision::Forbid;
         if parts.headers.keys().any(|name| name.as_str().starts_with("impersonate-")) {
             seen.actor = Some(Arc::new(actor.clone()));
         }
-        let mut actor = auth::impersonate(actor, &parts.headers)?;
+        let mut actor = auth::impersonate(&self.ctx, actor, &parts.headers)?;
         seen.request_id.clone_into(&mut actor.request_id);
         let actor = Arc::new(actor);
         seen.actor = Some(Arc::clone(&actor));
-        auth::authorize(&actor, &info)?;
+        auth::authorize(&self.ctx, &actor, &info)?;
         seen.decision = Decision::Allow;
         if !info.is_resource {
             let answered = routes::answer(&self.ctx, &info, query, &parts.headers)?;
@@ -194,6 +206,12 @@ impl Pipeline {
         drop(place);
         Ok(respond::reply(reply, &shape))
     }
+}
+
+/// The server's name as the client wrote it.
+fn host(parts: &http::request::Parts) -> &str {
+    let header = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    parts.uri.authority().map(http::uri::Authority::as_str).or(header).unwrap_or_default()
 }
 
 /// What HEAD is answered with: HTTP/2 would send the body otherwise.

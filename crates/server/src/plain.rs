@@ -121,7 +121,7 @@ fn validate_secret(new: &Plain, old: Option<&Plain>) -> FieldErrors {
     };
     let mut total = 0;
     for (key, value) in data {
-        check_key(key, &mut errors);
+        check_key("data", key, &mut errors);
         match value.as_str().map(decode) {
             Some(Some(bytes)) => total += bytes.len(),
             _ => {
@@ -145,10 +145,11 @@ fn decode(text: &str) -> Option<Vec<u8>> {
     base64::engine::general_purpose::STANDARD.decode(text).ok()
 }
 
-fn check_key(key: &str, errors: &mut FieldErrors) {
+/// Checks the name of an entry in `field` of a secret or configuration map.
+pub(crate) fn check_key(field: &str, key: &str, errors: &mut FieldErrors) {
     const RULE: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  \
                         or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
-    let path = format!("data[{key}]");
+    let path = format!("{field}[{key}]");
     let good =
         !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
     if key.len() > 253 {

@@ -2,6 +2,9 @@
 //!
 //! The entries feed discovery, routing, tables, authorization and storage; nothing else lists resources.
 
+use crate::admission::kinds as core;
+use crate::auth::oauth;
+use crate::auth::rbac::{self, kinds};
 use crate::plain::{self, PlainRules};
 use crate::workload;
 
@@ -75,6 +78,11 @@ pub enum View {
     WorkloadStatus,
     RollOut,
     StartBuild,
+    PlainStatus,
+    Review,
+    OldReview,
+    Identity,
+    AccountToken,
 }
 
 const STORED: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
@@ -83,6 +91,16 @@ const IMAGE: (&str, &str) = (machinery::image::GROUP, machinery::image::VERSION)
 const CORE: (&str, &str) = ("", "v1");
 const CONFIG: (&str, &str) = ("config.openshift.io", "v1");
 const OPERATOR: (&str, &str) = ("operator.openshift.io", "v1alpha1");
+const RBAC: (&str, &str) = (rbac::GROUP, "v1");
+const ACCESS: (&str, &str) = ("authorization.k8s.io", "v1");
+const IDENTITY: (&str, &str) = ("authentication.k8s.io", "v1");
+const OLD_ACCESS: (&str, &str) = ("authorization.openshift.io", "v1");
+const USER: (&str, &str) = ("user.openshift.io", "v1");
+const OAUTH: (&str, &str) = (oauth::GROUP, "v1");
+const REVIEW: Source = Source::View(View::Review);
+const OLD_REVIEW: Source = Source::View(View::OldReview);
+const IDENTITY_VIEW: Source = Source::View(View::Identity);
+const CREATE: &[&str] = &["create"];
 const PROJECT: (&str, &str) = ("project.openshift.io", "v1");
 const APPS: (&str, &str) = ("apps", "v1");
 const BATCH: (&str, &str) = ("batch", "v1");
@@ -166,9 +184,31 @@ impl Resource {
 
 /// Everything the server serves, by group and then by name.
 pub static RESOURCES: &[Resource] = &[
+    entry(CORE, "configmaps", "configmap", "ConfigMap", STORED, Source::Plain(&core::CONFIG_MAP))
+        .short(&["cm"]),
+    entry(CORE, "events", "event", "Event", STORED, Source::Plain(&plain::LENIENT)).short(&["ev"]),
+    entry(CORE, "limitranges", "limitrange", "LimitRange", STORED, Source::Plain(&core::LIMIT_RANGE))
+        .short(&["limits"]),
     entry(CORE, "namespaces", "namespace", "Namespace", STORED, Source::Plain(&plain::NAMESPACE))
         .cluster()
         .short(&["ns"]),
+    entry(
+        CORE,
+        "resourcequotas",
+        "resourcequota",
+        "ResourceQuota",
+        STORED,
+        Source::Plain(&core::RESOURCE_QUOTA),
+    )
+    .short(&["quota"]),
+    entry(
+        CORE,
+        "resourcequotas/status",
+        "",
+        "ResourceQuota",
+        &["get", "patch", "update"],
+        Source::View(View::PlainStatus),
+    ),
     entry(CORE, "secrets", "secret", "Secret", STORED, Source::Plain(&plain::SECRET)),
     entry(CORE, "events", "event", "Event", STORED, Source::Plain(&plain::LENIENT)).short(&["ev"]),
     entry(CORE, "pods", "pod", "Pod", STORED, Source::Plain(&workload::POD))
@@ -275,6 +315,90 @@ pub static RESOURCES: &[Resource] = &[
     )
     .cluster()
     .short(&["itms"]),
+    entry(
+        CORE,
+        "serviceaccounts",
+        "serviceaccount",
+        "ServiceAccount",
+        STORED,
+        Source::Plain(&core::SERVICE_ACCOUNT),
+    )
+    .short(&["sa"]),
+    entry(CORE, "serviceaccounts/token", "", "TokenRequest", CREATE, Source::View(View::AccountToken)),
+    entry(IDENTITY, "selfsubjectreviews", "selfsubjectreview", "SelfSubjectReview", CREATE, IDENTITY_VIEW)
+        .cluster(),
+    entry(IDENTITY, "tokenreviews", "tokenreview", "TokenReview", CREATE, IDENTITY_VIEW).cluster(),
+    entry(
+        ACCESS,
+        "localsubjectaccessreviews",
+        "localsubjectaccessreview",
+        "LocalSubjectAccessReview",
+        CREATE,
+        REVIEW,
+    ),
+    entry(
+        ACCESS,
+        "selfsubjectaccessreviews",
+        "selfsubjectaccessreview",
+        "SelfSubjectAccessReview",
+        CREATE,
+        REVIEW,
+    )
+    .cluster(),
+    entry(
+        ACCESS,
+        "selfsubjectrulesreviews",
+        "selfsubjectrulesreview",
+        "SelfSubjectRulesReview",
+        CREATE,
+        REVIEW,
+    )
+    .cluster(),
+    entry(ACCESS, "subjectaccessreviews", "subjectaccessreview", "SubjectAccessReview", CREATE, REVIEW)
+        .cluster(),
+    entry(
+        OLD_ACCESS,
+        "localresourceaccessreviews",
+        "localresourceaccessreview",
+        "LocalResourceAccessReview",
+        CREATE,
+        OLD_REVIEW,
+    ),
+    entry(
+        OLD_ACCESS,
+        "localsubjectaccessreviews",
+        "localsubjectaccessreview",
+        "LocalSubjectAccessReview",
+        CREATE,
+        OLD_REVIEW,
+    ),
+    entry(
+        OLD_ACCESS,
+        "resourceaccessreviews",
+        "resourceaccessreview",
+        "ResourceAccessReview",
+        CREATE,
+        OLD_REVIEW,
+    )
+    .cluster(),
+    entry(
+        OLD_ACCESS,
+        "selfsubjectrulesreviews",
+        "selfsubjectrulesreview",
+        "SelfSubjectRulesReview",
+        CREATE,
+        OLD_REVIEW,
+    ),
+    entry(
+        OLD_ACCESS,
+        "subjectaccessreviews",
+        "subjectaccessreview",
+        "SubjectAccessReview",
+        CREATE,
+        OLD_REVIEW,
+    )
+    .cluster(),
+    entry(OLD_ACCESS, "subjectrulesreviews", "subjectrulesreview", "SubjectRulesReview", CREATE, OLD_REVIEW),
     entry(IMAGE, "images", "image", "Image", STORED, Source::Image).cluster(),
     entry(
         IMAGE,
@@ -336,6 +460,24 @@ pub static RESOURCES: &[Resource] = &[
     )
     .cluster(),
     entry(
+        OAUTH,
+        "oauthaccesstokens",
+        "oauthaccesstoken",
+        "OAuthAccessToken",
+        STORED,
+        Source::Plain(&oauth::TOKEN),
+    )
+    .cluster(),
+    entry(
+        OAUTH,
+        "oauthauthorizetokens",
+        "oauthauthorizetoken",
+        "OAuthAuthorizeToken",
+        STORED,
+        Source::Plain(&oauth::TOKEN),
+    )
+    .cluster(),
+    entry(
         PROJECT,
         "projectrequests",
         "projectrequest",
@@ -353,6 +495,20 @@ pub static RESOURCES: &[Resource] = &[
         Source::View(View::Project),
     )
     .cluster(),
+    entry(
+        RBAC,
+        "clusterrolebindings",
+        "clusterrolebinding",
+        "ClusterRoleBinding",
+        STORED,
+        Source::Plain(&kinds::CLUSTER_ROLE_BINDING),
+    )
+    .cluster(),
+    entry(RBAC, "clusterroles", "clusterrole", "ClusterRole", STORED, Source::Plain(&kinds::CLUSTER_ROLE))
+        .cluster(),
+    entry(RBAC, "rolebindings", "rolebinding", "RoleBinding", STORED, Source::Plain(&kinds::ROLE_BINDING)),
+    entry(RBAC, "roles", "role", "Role", STORED, Source::Plain(&kinds::ROLE)),
+    entry(USER, "users", "user", "User", &["get"], IDENTITY_VIEW).cluster(),
     entry(WEIR, "imagestreams/ledger", "", "LedgerEntryList", &["get"], Source::View(View::Ledger)),
 ];
 

@@ -20,7 +20,8 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use crate::audit::Audit;
-use crate::auth::Authenticator;
+use crate::auth::oauth::Login;
+use crate::auth::{Authenticator, Authorizer, FrontProxy, Signer};
 use crate::bootstrap::{self, Files};
 use crate::clock::Clock;
 use crate::context::{Context, Ctx};
@@ -33,7 +34,7 @@ use crate::random::Random;
 use crate::settings::Settings;
 use crate::stored::{Cache, Renderer};
 use crate::tasks::Tasks;
-use crate::{configuration, import, limits, namespaces, pki, registry, surroundings};
+use crate::{auth, configuration, import, limits, namespaces, pki, registry, surroundings};
 
 /// Why a server does not start or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +96,9 @@ type Opened = (Embedded, oneshot::Receiver<String>);
 /// How often the server's certificate is made anew.
 const CERTIFICATE_PERIOD: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// How often tokens whose time is over are removed.
+const SWEEP_PERIOD: Duration = Duration::from_secs(3600);
+
 /// Starts a server on its embedded store.
 ///
 /// # Errors
@@ -112,9 +116,11 @@ pub async fn start(mut settings: Settings) -> Result<Running, ServeError> {
     let files = Files::of(&settings.data_dir);
     let token = bootstrap::prepare(&files, &authority, api, clock.timestamp(), &random)?;
     let tls = tls_settings(&authority, &settings, api, &clock, &random)?;
-    let ctx = context(settings, clock, random, store, Authenticator::new(&token)).await?;
+    let authenticator = authenticator(&settings, &token)?;
+    let ctx = context(settings, clock, random, store, authenticator).await?;
     namespaces::make_first(&ctx).await.map_err(|error| ServeError::Setting(error.to_string()))?;
     configuration::make_first(&ctx).await.map_err(|error| ServeError::Setting(error.to_string()))?;
+    auth::rbac::defaults::reconcile(&ctx).await.map_err(|error| ServeError::Setting(error.to_string()))?;
     start_tasks(&ctx, authority, tls.clone(), api);
     let repositories = registry::open(&ctx).await.map_err(ServeError::Registry)?;
     registry::start(&ctx, &repositories, registry_listener, registry_address, tls.clone());
@@ -171,6 +177,7 @@ pub async fn context(
         tasks: Tasks::new(),
         store,
         cache_is_current: cache.is_attached(),
+        authorizer: Authorizer::new(Arc::clone(&cache)),
         cache,
         failure: Arc::default(),
         transport: Arc::new(web),
@@ -181,6 +188,18 @@ pub async fn context(
         metrics,
         audit,
     }))
+}
+
+fn authenticator(settings: &Settings, admin_token: &str) -> Result<Authenticator, ServeError> {
+    let signer = Signer::open(&settings.data_dir.join("pki"))?;
+    let front_proxy = settings.front_proxy.as_ref().map(FrontProxy::open).transpose();
+    let login = settings.login.as_ref().map(Login::open).transpose();
+    Ok(Authenticator::new(
+        admin_token,
+        signer,
+        front_proxy.map_err(ServeError::Setting)?,
+        login.map_err(ServeError::Setting)?,
+    ))
 }
 
 fn check(settings: &Settings) -> Result<(), ServeError> {
@@ -204,10 +223,25 @@ fn open_store(dir: PathBuf) -> Result<Opened, ServeError> {
 
 fn start_tasks(ctx: &Ctx, authority: Authority, tls: TlsSettings, api: SocketAddr) {
     surroundings::start_controllers(ctx);
+    ctx.tasks.spawn("quotas", crate::admission::quota::run(Arc::clone(ctx)));
+    ctx.tasks.spawn("tokens", sweep_tokens(Arc::clone(ctx)));
     let transport = Arc::clone(&ctx.transport);
     ctx.tasks.spawn_blocking(move || transport.warm());
     let renewing = Arc::clone(ctx);
     ctx.tasks.spawn("certificates", async move { renew(renewing, authority, tls, api).await });
+}
+
+/// Removes tokens whose time is over, from time to time.
+async fn sweep_tokens(ctx: Ctx) {
+    loop {
+        if let Err(error) = auth::oauth::sweep(&ctx).await {
+            warn!(%error, "tokens whose time is over could not be removed");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(SWEEP_PERIOD) => {}
+            () = ctx.tasks.stopping() => return,
+        }
+    }
 }
 
 /// Makes the server's certificate anew from time to time, so that a server that runs for years never shows an old one.
@@ -254,6 +288,12 @@ fn tls_config(
     let identity = authority.server(&names, clock.timestamp(), random)?;
     let mut roots = rustls::RootCertStore::empty();
     roots.add(authority.der().clone())?;
+    if let Some(proxy) = &settings.front_proxy {
+        let proxy = FrontProxy::open(proxy).map_err(ServeError::Setting)?;
+        for authority in proxy.authorities() {
+            roots.add(authority.clone())?;
+        }
+    }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
         .allow_unauthenticated()

@@ -27,6 +27,10 @@ pub struct Settings {
     pub requests: RequestSettings,
     /// Who did what.
     pub audit: AuditSettings,
+    /// Login by name and password.
+    pub login: Option<LoginSettings>,
+    /// A proxy that has authenticated users already.
+    pub front_proxy: Option<FrontProxySettings>,
 }
 
 /// How many requests of each kind may be in flight at once; no user has more than a fair share of them.
@@ -53,6 +57,32 @@ pub struct AuditSettings {
     pub max_megabytes: u64,
     /// Old files that are kept.
     pub keep: u32,
+}
+
+/// Login by name and password.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LoginSettings {
+    /// Names with bcrypt hashes, as `htpasswd -B` writes them; read anew when the file changes.
+    pub htpasswd_file: PathBuf,
+    /// Seconds that an access token is good for.
+    #[serde(default = "day")]
+    pub access_token_seconds: u64,
+}
+
+const fn day() -> u64 {
+    24 * 3600
+}
+
+/// A proxy that has authenticated users already, as an aggregating API server is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FrontProxySettings {
+    /// Certificates of the authority that signs the proxy's.
+    pub client_ca_file: PathBuf,
+    /// Names the proxy's certificate may carry; empty means any.
+    #[serde(default)]
+    pub allowed_names: Vec<String>,
 }
 
 /// Settings about images, streams and imports. The names are those of OpenShift's `imagePolicyConfig` where it has them.

@@ -13,8 +13,9 @@ use machinery::status::{ApiError, GroupResource};
 use machinery::time::Time;
 use store::{CommitError, Expect, Key, Revision, Txn};
 
+use crate::admission::{limits, quota};
 use crate::auth::{self, Actor};
-use crate::context::Ctx;
+use crate::context::{Context, Ctx};
 use crate::ledger::{self, Cause};
 use crate::resource;
 use crate::stored::{Entry, Loaded, Storable};
@@ -89,7 +90,7 @@ pub fn load_entry<T: Storable>(ctx: &Ctx, key: &str) -> Result<Option<Loaded<T>>
 ///
 /// # Errors
 /// 500 when the stored value is broken.
-pub fn decode<T: Storable>(ctx: &Ctx, entry: &Entry) -> Result<Loaded<T>, ApiError> {
+pub fn decode<T: Storable>(ctx: &Context, entry: &Entry) -> Result<Loaded<T>, ApiError> {
     let mut object = T::decode(&entry.object, &ctx.settings.images)
         .map_err(|why| ApiError::internal(&format!("{} cannot be decoded: {why}", entry.key.as_str())))?;
     object.metadata_mut().resource_version = entry.modified.to_string();
@@ -113,7 +114,7 @@ fn pass(ctx: &Ctx, write: &Write<'_>) -> Result<Passed, ApiError> {
         writer: write.writer,
         settings: &ctx.settings.images,
         lookup: &lookup,
-        limits: &stream::StreamLimits::default(),
+        limits: &limits::of_streams(ctx, write.namespace),
     };
     let old = write.old.map(|old| &old.object);
     let mut passed = stream::pass(old, write.new.clone(), &passage)
@@ -136,6 +137,9 @@ async fn commit(ctx: &Ctx, write: &Write<'_>, passed: Passed) -> Result<Written,
         let unchanged = passed.unchanged && write.old.is_some();
         if !unchanged {
             txn.writes.push((key.clone(), Some(passed.stream.encode())));
+            if write.old.is_none() {
+                quota::charge_stream(ctx, &mut txn, write.namespace, write.name)?;
+            }
             txn.writes.extend(ledger_rows(ctx, write, &passed, &images));
         }
         if write.dry_run || (unchanged && txn.writes.is_empty()) {
@@ -288,7 +292,7 @@ impl Lookup for Streams<'_> {
     }
 
     fn may_read(&self, namespace: &str, name: &str) -> Access {
-        let decision = auth::may_read_layers(self.actor, namespace, name);
+        let decision = auth::may_read_layers(self.ctx, self.actor, namespace, name);
         Access { allowed: decision.allowed, reason: decision.reason, ..Access::default() }
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use server::settings::{AuditSettings, ImageSettings, RequestSettings};
+use server::settings::{AuditSettings, FrontProxySettings, ImageSettings, LoginSettings, RequestSettings};
 
 /// What a configuration file can hold.
 #[derive(Debug, Default, Deserialize)]
@@ -25,6 +25,10 @@ pub(crate) struct File {
     pub requests: RequestSettings,
     /// The audit log.
     pub audit: AuditSettings,
+    /// Login by name and password.
+    pub login: Option<LoginSettings>,
+    /// A proxy that has authenticated users already.
+    pub front_proxy: Option<FrontProxySettings>,
 }
 
 /// Reads a configuration file.

@@ -125,6 +125,8 @@ fn settings(arguments: Arguments) -> Result<Settings> {
         images,
         requests: file.requests,
         audit,
+        login: file.login,
+        front_proxy: file.front_proxy,
     })
 }
 

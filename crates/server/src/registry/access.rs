@@ -5,7 +5,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use machinery::image::GROUP;
 
-use crate::auth::{self, Act, Actor};
+use crate::auth::{self, Actor};
 use crate::context::Ctx;
 
 /// The server's users and roles, as the registry asks for them.
@@ -26,10 +26,9 @@ impl Access for Rights {
         request_id: &'a str,
     ) -> BoxFuture<'a, Result<Subject, AccessError>> {
         async move {
-            match self.ctx.authenticator.token(token) {
-                Ok(actor) => Ok(subject(actor, request_id, false)),
-                Err(error) if error.code() == 401 || error.code() == 403 => Err(AccessError::Refused),
-                Err(error) => Err(AccessError::Unavailable(error.to_string())),
+            match auth::token_owner(&self.ctx, token, None) {
+                Some(owner) => Ok(subject(owner.actor, request_id, false)),
+                None => Err(AccessError::Refused),
             }
         }
         .boxed()
@@ -40,12 +39,12 @@ impl Access for Rights {
     }
 
     fn may<'a>(&'a self, who: &'a Subject, right: Right<'a>) -> BoxFuture<'a, Result<bool, AccessError>> {
-        async move { Ok(may(&actor(who), right)) }.boxed()
+        async move { Ok(may(&self.ctx, &actor(who), right)) }.boxed()
     }
 }
 
 /// Whether somebody may do something in the registry.
-pub(super) fn may(actor: &Actor, right: Right<'_>) -> bool {
+pub(super) fn may(ctx: &Ctx, actor: &Actor, right: Right<'_>) -> bool {
     let tag;
     let (verb, resource, namespace, name) = match right {
         Right::Pull(repository) => ("get", "imagestreams/layers", repository.project(), repository.name()),
@@ -57,7 +56,7 @@ pub(super) fn may(actor: &Actor, right: Right<'_>) -> bool {
         Right::DeleteContent => ("delete", "images", "", ""),
         Right::Sign(repository) => ("create", "imagesignatures", repository.project(), repository.name()),
     };
-    auth::may(actor, Act { verb, group: GROUP, resource, namespace, name }).allowed
+    auth::may(ctx, actor, verb, GROUP, resource, namespace, name).allowed
 }
 
 fn subject(actor: Actor, request_id: &str, anonymous: bool) -> Subject {

@@ -121,7 +121,7 @@ impl Streams {
         let mut found = Vec::new();
         for entry in snapshot.range(&prefix, after.as_ref().map(Key::as_str)) {
             let Ok(repository) = Repository::parse(&entry.key.as_str()[prefix.len()..]) else { continue };
-            if access::may(&actor, Right::Pull(&repository)) {
+            if access::may(&self.ctx, &actor, Right::Pull(&repository)) {
                 if found.len() == limit {
                     return (found, true);
                 }

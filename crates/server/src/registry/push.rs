@@ -10,7 +10,7 @@ use store::{CommitError, Txn};
 use super::access::actor;
 use super::catalog::failed;
 use super::images;
-use crate::auth::{self, Act, Actor};
+use crate::auth::{self, Actor};
 use crate::context::Ctx;
 use crate::ledger::Cause;
 use crate::limits;
@@ -57,7 +57,7 @@ async fn by_digest(ctx: &Ctx, push: &Push<'_>, mut image: Image) -> Result<Pushe
     let (project, name) = (push.repository.project(), push.repository.name());
     let stream = streams::load(ctx, project, name).map_err(|error| failed(&error))?;
     if stream.is_none() {
-        may_make_stream(&actor(push.who), project, name)?;
+        may_make_stream(ctx, &actor(push.who), project, name)?;
     }
     streams::fill_identity(ctx, image.metadata_mut());
     let key =
@@ -90,7 +90,7 @@ async fn by_tag(ctx: &Ctx, push: &Push<'_>, tag: &str, image: Image) -> Result<P
             )));
         }
         if loaded.is_none() {
-            may_make_stream(&actor, project, name)?;
+            may_make_stream(ctx, &actor, project, name)?;
         }
         let attempt = attempt(ctx, &actor, push.who, &mapping, loaded.as_ref());
         match attempt.await {
@@ -152,9 +152,8 @@ async fn attempt(
 }
 
 /// A first push makes the stream as the one who pushes.
-fn may_make_stream(actor: &Actor, project: &str, name: &str) -> Result<(), PushError> {
-    let act = Act { verb: "create", group: GROUP, resource: "imagestreams", namespace: project, name: "" };
-    if auth::may(actor, act).allowed {
+fn may_make_stream(ctx: &Ctx, actor: &Actor, project: &str, name: &str) -> Result<(), PushError> {
+    if auth::may(ctx, actor, "create", GROUP, "imagestreams", project, "").allowed {
         return Ok(());
     }
     Err(PushError::Denied(format!(

@@ -64,7 +64,7 @@ async fn create(call: &Call) -> Result<Reply, ApiError> {
         let (stream_name, tag, _) = machinery::image::split_stream_tag(&request.metadata.name);
         let loaded = streams::load(&call.ctx, call.namespace(), stream_name)?;
         let change = image_tag::create(loaded.as_ref().map(|loaded| &loaded.object), &request)?;
-        match tag_writes::write(call, loaded.as_ref(), change, dry_run).await {
+        match tag_writes::write(call, loaded.as_ref(), change, &request.metadata.name, dry_run).await {
             Ok(written) => return shown(call, 201, &written, tag),
             Err(error) if tag_writes::is_lost_race(&error) => {}
             Err(error) => return Err(error),
@@ -160,7 +160,7 @@ async fn apply_document(call: &Call) -> Result<Reply, ApiError> {
 async fn apply(call: &Call, start: &Start, change: Change) -> Result<Reply, ApiError> {
     let dry_run = call.write_options()?.dry_run;
     let code = if change.created { 201 } else { 200 };
-    let written = tag_writes::write(call, start.loaded.as_ref(), change, dry_run).await?;
+    let written = tag_writes::write(call, start.loaded.as_ref(), change, "", dry_run).await?;
     shown(call, code, &written, &start.base.tag)
 }
 

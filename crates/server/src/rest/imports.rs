@@ -9,9 +9,10 @@ use super::fields;
 use super::reply::Reply;
 use super::tag_writes;
 use super::write::{check_namespace, settle_namespace};
+use crate::admission::quota;
 use crate::import::Lane;
 use crate::ledger::Cause;
-use crate::{limits, surroundings};
+use crate::{limits, resource, surroundings};
 
 /// POST.
 ///
@@ -25,6 +26,11 @@ pub(super) async fn create(call: &Call) -> Result<Reply, ApiError> {
     check_namespace(call, call.of(), &request.metadata.name)?;
     tag_writes::check_new(&request.metadata)?;
     fields::track_request(call, &mut request)?;
+    let takes = request.spec.import && (!request.spec.images.is_empty() || request.spec.repository.is_some());
+    let key = resource::streams().key(call.namespace(), &request.metadata.name);
+    if takes && call.ctx.cache.snapshot().get(&key).is_none() {
+        quota::admit(&call.ctx, resource::streams(), call.namespace(), call.of(), &request.metadata.name)?;
+    }
     let limit = call.timeout()?.map_or(limits::IMPORT_TIME, |asked| asked.min(limits::IMPORT_TIME));
     let import = surroundings::import(
         &call.ctx,

@@ -10,12 +10,12 @@ use super::call::Call;
 use super::reply::Reply;
 use super::tag_writes;
 use super::write::{check_namespace, settle_namespace};
-use crate::image;
 use crate::ledger::Cause;
 use crate::limits;
 use crate::stream::Writer;
 use crate::streams;
 use crate::view::mapping;
+use crate::{admission, image};
 
 /// POST.
 ///
@@ -67,6 +67,7 @@ async fn push(call: &Call, request: &ImageStreamMapping, dry_run: bool) -> Resul
             }
         }
         let event = mapping::event(request, &loaded.object, existed, call.ctx.clock.now());
+        admission::limits::admit_image(&call.ctx, call.namespace(), call.of(), name, &new_image)?;
         let changed = mapping::apply(&loaded.object, &request.tag, event);
         if changed.is_none() && existed {
             return Ok(());

@@ -3,16 +3,21 @@
 //! [`dispatch`] takes a request to the one function that answers it, by resource and verb; that match is the whole
 //! routing table. Stored kinds share generic verbs; every view has a module of its own.
 
+mod account_tokens;
 mod call;
 mod fields;
+mod identity;
 mod image_tags;
 mod imports;
 mod layers;
 mod ledger;
 mod mappings;
+mod plain_status;
+mod project_requests;
 mod projects;
 mod read;
 mod reply;
+mod reviews;
 mod secrets;
 mod signatures;
 mod status;
@@ -80,6 +85,10 @@ fn offered(resource: &Resource) -> negotiate::Offer {
                 | View::Ledger
                 | View::RollOut
                 | View::StartBuild
+                | View::Review
+                | View::OldReview
+                | View::Identity
+                | View::AccountToken
         )
     );
     let protobuf = machinery::protobuf::transcode::is_offered(resource.group, resource.kind);
@@ -100,13 +109,17 @@ fn check_verb(resource: &'static Resource, info: &RequestInfo<'_>) -> Result<(),
     }
     // Which paths there are follows from the verbs; what a path does not have is told differently from a missing path.
     let everywhere = resource.namespaced && info.namespace.is_empty();
+    // A subresource that is made (a token) is made of the object in its path.
+    let has_action = !info.subresource.is_empty() && has(&["create"]);
     let exists = match (everywhere, info.name.is_empty()) {
         (true, true) => has(&["list"]),
         (true, false) => false,
         (false, true) => has(&["list", "create", "deletecollection"]),
+        (false, false) if has_action => true,
         (false, false) => has(&["get", "update", "patch", "delete"]),
     };
-    let on_collection = matches!(info.verb, Verb::Create | Verb::List | Verb::DeleteCollection);
+    let on_collection =
+        matches!(info.verb, Verb::Create | Verb::List | Verb::DeleteCollection) && !has_action;
     let fits = info.verb == Verb::Watch || on_collection == info.name.is_empty();
     let reachable = !everywhere || matches!(info.verb, Verb::List | Verb::Watch);
     if !exists {
@@ -142,6 +155,11 @@ pub async fn dispatch(call: &Call) -> Result<Reply, ApiError> {
             View::WorkloadStatus => workloads::status(call).await,
             View::RollOut => workloads::roll_out(call).await,
             View::StartBuild => workloads::build(call).await,
+            View::PlainStatus => plain_status::answer(call).await,
+            View::Review => reviews::create(call),
+            View::OldReview => reviews::create_legacy(call),
+            View::Identity => identity::answer(call),
+            View::AccountToken => account_tokens::create(call),
         },
     }
 }

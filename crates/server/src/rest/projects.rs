@@ -1,27 +1,22 @@
-//! Projects: namespaces as OpenShift's clients name them, and the request that makes one for a user.
+//! Projects: namespaces as OpenShift's clients name them. Everybody sees those that they have rights in.
 
 use bytes::Bytes;
 use machinery::field::FieldError;
-use machinery::meta::{ObjectMeta, Status};
+use machinery::meta::Status;
 use machinery::options::ListOptions;
 use machinery::request::Verb;
 use machinery::status::{ApiError, GroupResource};
-use machinery::validate;
-use serde::{Deserialize, Serialize};
 
 use super::call::Call;
 use super::read;
 use super::reply::Reply;
 use super::write::{self, Deleted};
-use super::{Decode, delete_options};
+use super::{Decode, delete_options, project_requests};
+use crate::auth::{self, Actor};
+use crate::context::Context;
 use crate::plain::Plain;
 use crate::resource::{self, Resource, View};
 use crate::stored::{Loaded, plain_object};
-
-/// Annotations that hold what a project request says for people.
-const DISPLAY_NAME: &str = "openshift.io/display-name";
-const DESCRIPTION: &str = "openshift.io/description";
-const REQUESTER: &str = "openshift.io/requester";
 
 /// Answers requests to `projects` and `projectrequests`.
 ///
@@ -30,7 +25,7 @@ const REQUESTER: &str = "openshift.io/requester";
 pub(super) async fn answer(call: &Call, view: View) -> Result<Reply, ApiError> {
     if view == View::ProjectRequest {
         return match call.info.verb {
-            Verb::Create => request(call).await,
+            Verb::Create => project_requests::create(call).await,
             // Whoever may ask for projects may list this; there is never anything in it.
             _ => Ok(Reply::status(200, &Status::success())),
         };
@@ -42,19 +37,27 @@ pub(super) async fn answer(call: &Call, view: View) -> Result<Reply, ApiError> {
             Ok(render(call.resource, 200, &found))
         }
         Verb::List => {
-            let listed = read::list_entries(&namespaces, &ListOptions::parse(&call.query)?).await?;
-            let items: Vec<Bytes> = listed.entries.iter().map(|entry| entry.object.item()).collect();
+            // Pages would be cut before it is known what the caller may see.
+            let options = ListOptions { limit: 0, ..ListOptions::parse(&call.query)? };
+            let listed = read::list_entries(&namespaces, &options).await?;
+            let seen =
+                listed.entries.iter().filter(|entry| may_see(&call.ctx, &call.actor, entry.key.name()));
+            let items: Vec<Bytes> = seen.map(|entry| entry.object.item()).collect();
             // The reference makes the list from what the caller may see: it has no version of its own.
             Ok(Reply::list(machinery::meta::ListMeta::default(), items))
         }
         Verb::Create => {
             let project: Plain = Plain::body(call)?;
+            check_length(call, &project.metadata.name)?;
             let made =
                 write::create::<Plain>(&namespaces, project).await.map_err(|error| renamed(call, error))?;
             Ok(render(call.resource, 201, &made))
         }
         Verb::Update => {
-            let made = write::update::<Plain>(&namespaces, Plain::body(call)?).await;
+            let project = Plain::body(call)?;
+            let old = find(call, &namespaces)?;
+            keep_labels(call, &old.object, &project)?;
+            let made = write::update::<Plain>(&namespaces, project).await;
             made.map(|made| render(call.resource, 200, &made)).map_err(|error| renamed(call, error))
         }
         Verb::Patch => {
@@ -71,6 +74,39 @@ pub(super) async fn answer(call: &Call, view: View) -> Result<Reply, ApiError> {
         }
         _ => Err(ApiError::method_not_allowed()),
     }
+}
+
+/// Whether somebody may see a project: those who may read its namespace do.
+pub(super) fn may_see(ctx: &Context, actor: &Actor, name: &str) -> bool {
+    auth::may(ctx, actor, "get", "", "namespaces", name, name).allowed
+}
+
+/// 422 for a name of one letter.
+fn check_length(call: &Call, name: &str) -> Result<(), ApiError> {
+    if name.len() != 1 {
+        return Ok(());
+    }
+    let error = FieldError::invalid("metadata.name", name, "must be at least 2 characters long");
+    Err(ApiError::invalid(GroupResource::new(call.resource.group, call.resource.kind), name, &[error]))
+}
+
+/// 422 when labels change: members of a project may edit it, and labels decide what others grant to it.
+fn keep_labels(call: &Call, old: &Plain, new: &Plain) -> Result<(), ApiError> {
+    let (before, after) = (&old.metadata.labels, &new.metadata.labels);
+    let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let changed = keys.into_iter().filter(|key| before.get(*key) != after.get(*key));
+    let errors: Vec<FieldError> = changed
+        .map(|key| {
+            let value = after.get(key).map_or("", String::as_str);
+            let why = "field is immutable, try updating the namespace";
+            FieldError::invalid(format!("metadata.labels[{key}]"), value, why)
+        })
+        .collect();
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let of = GroupResource::new(call.resource.group, call.resource.kind);
+    Err(ApiError::invalid(of, &old.metadata.name, &errors))
 }
 
 fn find(call: &Call, namespaces: &Call) -> Result<Loaded<Plain>, ApiError> {
@@ -94,56 +130,4 @@ fn renamed(call: &Call, mut error: ApiError) -> ApiError {
         details.group = of.group.to_owned();
     }
     error
-}
-
-/// A request for a new project.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct ProjectRequest {
-    metadata: ObjectMeta,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    display_name: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    description: String,
-}
-
-async fn request(call: &Call) -> Result<Reply, ApiError> {
-    let body = machinery::decode::body_of(
-        &call.body,
-        call.content_type(),
-        call.resource.kind,
-        &call.resource.api_version(),
-    )?;
-    let asked: ProjectRequest = serde_json::from_value(call.accept(body)?)
-        .map_err(|error| ApiError::bad_request(error.to_string()))?;
-    let name = &asked.metadata.name;
-    let errors: Vec<FieldError> = validate::dns_label_errors(name, false)
-        .into_iter()
-        .map(|why| FieldError::invalid("metadata.name", name.as_str(), why))
-        .collect();
-    if !errors.is_empty() {
-        let of = GroupResource::new(call.resource.group, call.resource.kind);
-        return Err(ApiError::invalid(of, name, &errors));
-    }
-    let mut project = Plain { metadata: asked.metadata.clone(), fields: serde_json::Map::new() };
-    let texts = [
-        (DISPLAY_NAME, &asked.display_name),
-        (DESCRIPTION, &asked.description),
-        (REQUESTER, &call.actor.user),
-    ];
-    for (key, value) in texts {
-        project.metadata.annotations.insert(key.to_owned(), value.clone());
-    }
-    let namespaces = call.to(resource::namespaces());
-    let made = write::create::<Plain>(&namespaces, project).await.map_err(|error| {
-        if error.reason() == "AlreadyExists" {
-            ApiError::already_exists(GroupResource::new(call.resource.group, "project"), name)
-        } else {
-            error
-        }
-    })?;
-    let project = resource::find(call.resource.group, call.resource.version, "projects", "")
-        .expect("the table lists projects beside requests for them");
-    let bytes = plain_object(project, &made.object);
-    Ok(Reply::plain(201, bytes))
 }

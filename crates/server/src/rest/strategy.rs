@@ -15,6 +15,8 @@ use serde_json::Value;
 use store::{Expect, Key, Revision, Txn};
 
 use super::call::Call;
+use crate::admission::quota;
+use crate::auth::rbac;
 use crate::context::Ctx;
 use crate::ledger::{self, Cause};
 use crate::plain::{Plain, PlainRules};
@@ -101,6 +103,10 @@ impl Strategy for ImageStream {
     ) -> BoxFuture<'a, Result<Loaded<ImageStream>, ApiError>> {
         Box::pin(async move {
             let name = new.metadata.name.clone();
+            if old.is_none() {
+                let of = GroupResource::new(call.resource.group, call.resource.plural);
+                quota::admit(&call.ctx, call.resource, &call.info.namespace, of, &name)?;
+            }
             let write = streams::Write {
                 namespace: &call.info.namespace,
                 name: &name,
@@ -232,18 +238,29 @@ impl Strategy for Plain {
         Box::pin(async move {
             let rules = plain_rules(call.resource);
             let before = old.map(|old| &old.object);
+            let is_rbac = call.resource.group == rbac::GROUP;
             (rules.prepare)(&mut new, before);
             super::workloads::admit(call, &mut new, before);
             prepare_generation(rules, &mut new, before);
             let scope = if call.resource.namespaced { Scope::Namespaced } else { Scope::Cluster };
-            let names =
-                if rules.label_names { validate::dns_label_errors } else { validate::dns_subdomain_errors };
+            let names = match (rules.label_names, is_rbac) {
+                (true, _) => validate::dns_label_errors,
+                (false, true) => validate::path_segment_errors,
+                (false, false) => validate::dns_subdomain_errors,
+            };
+            if is_rbac {
+                rbac::escalation::check(&call.ctx, &call.actor, call.resource.plural, before, &new)?;
+            }
             let mut errors: FieldErrors = validate::object_meta(&new.metadata, scope, names);
             if let Some(before) = before {
                 errors.extend(validate::object_meta_update(&new.metadata, &before.metadata));
             }
             errors.extend((rules.validate)(&new, before));
             reject(call, &new.metadata.name, &errors)?;
+            if old.is_none() && call.resource.namespaced {
+                let of = GroupResource::new(call.resource.group, call.resource.plural);
+                quota::admit(&call.ctx, call.resource, &new.metadata.namespace, of, &new.metadata.name)?;
+            }
             commit(call, old, new, dry_run).await
         })
     }

@@ -114,7 +114,7 @@ async fn create(call: &Call) -> Result<Reply, ApiError> {
         let loaded = streams::load(&call.ctx, call.namespace(), stream_name)?;
         let change = stream_tag::create(loaded.as_ref().map(|loaded| &loaded.object), &request)?;
         let (_, tag, _) = machinery::image::split_stream_tag(&request.metadata.name);
-        match tag_writes::write(call, loaded.as_ref(), change, dry_run).await {
+        match tag_writes::write(call, loaded.as_ref(), change, &request.metadata.name, dry_run).await {
             Ok(written) => return shown(call, 201, &written, tag),
             Err(error) if tag_writes::is_lost_race(&error) => {}
             Err(error) => return Err(error),
@@ -224,7 +224,7 @@ async fn apply(call: &Call, start: &Start, change: Change) -> Result<Reply, (Api
     let dry_run = call.write_options().map_err(|error| (error, false))?.dry_run;
     let code = if change.created { 201 } else { 200 };
     let written =
-        tag_writes::write(call, start.loaded.as_ref(), change, dry_run).await.map_err(|e| (e, blind))?;
+        tag_writes::write(call, start.loaded.as_ref(), change, "", dry_run).await.map_err(|e| (e, blind))?;
     shown(call, code, &written, &start.base.tag).map_err(|error| (error, false))
 }
 

@@ -8,8 +8,12 @@ use machinery::status::{ApiError, GroupResource};
 
 use super::call::Call;
 use super::write::find_namespace;
+use crate::admission::quota;
+use crate::auth::rbac::Attributes;
+use crate::auth::{self};
 use crate::ledger::Cause;
 use crate::limits;
+use crate::resource;
 use crate::stored::Loaded;
 use crate::stream::Writer;
 use crate::streams::{self, Written};
@@ -42,7 +46,7 @@ pub(super) fn require_name(call: &Call, metadata: &ObjectMeta) -> Result<(), Api
     Err(ApiError::invalid(GroupResource::new(call.resource.group, call.resource.kind), "", &[error]))
 }
 
-/// Lets a changed stream through the door.
+/// Lets a changed stream through the door. `shown` is the name that the request's body gives the tag.
 ///
 /// # Errors
 /// As the door says; a lost race names the tag's resource and the stream.
@@ -50,6 +54,7 @@ pub(super) async fn write(
     call: &Call,
     loaded: Option<&Loaded<ImageStream>>,
     change: Change,
+    shown: &str,
     dry_run: bool,
 ) -> Result<Written, ApiError> {
     let mut stream = change.stream;
@@ -58,6 +63,9 @@ pub(super) async fn write(
         // Only that it exists: an update also makes a stream in a project that is about to go.
         find_namespace(call)?;
         stream.metadata.uid.clear();
+        may_create(call)?;
+        let (of, tag) = (call.of(), if call.info.name.is_empty() { shown } else { &call.info.name });
+        quota::admit(&call.ctx, resource::streams(), call.namespace(), of, tag)?;
     }
     let write = streams::Write {
         namespace: call.namespace(),
@@ -73,6 +81,19 @@ pub(super) async fn write(
         request_resource: call.of().resource,
     };
     streams::write(&call.ctx, write).await
+}
+
+/// Writing a tag of a stream that is not there makes the stream: that takes the right to create tags, whatever the verb.
+fn may_create(call: &Call) -> Result<(), ApiError> {
+    let wanted = Attributes {
+        verb: "create",
+        group: call.resource.group,
+        resource: call.of().resource,
+        namespace: call.namespace(),
+        name: &call.info.name,
+        ..Attributes::default()
+    };
+    auth::check(&call.ctx, &call.actor, &wanted)
 }
 
 /// True when another writer was faster.
@@ -96,7 +117,7 @@ pub(super) async fn delete(
             .ok_or_else(|| ApiError::not_found(call.of(), stream_name))?;
         let stream = view::remove(kind, &loaded.object, tag, options.preconditions.uid.as_deref())?;
         let change = Change { stream, writer: Writer::Internal, created: false, blind: true };
-        match write(call, Some(&loaded), change, options.dry_run).await {
+        match write(call, Some(&loaded), change, "", options.dry_run).await {
             Ok(_) => return Ok(()),
             Err(error) if is_lost_race(&error) => {}
             Err(error) => return Err(error),

@@ -4,7 +4,7 @@
 //! watcher. An object that leaves the selection is told as deleted, one that enters as added. A watch ends in order: at
 //! its time-out, when the server stops, or with an `ERROR` frame when it has fallen behind the history.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,8 +21,10 @@ use store::{ReadError, Revision};
 use tokio::time::{Instant, sleep_until};
 
 use super::call::Call;
+use super::projects::may_see;
 use super::read::Selection;
 use super::reply::Reply;
+use crate::auth::SharedActor;
 use crate::body::Body;
 use crate::context::Ctx;
 use crate::fairness::Place;
@@ -71,6 +73,8 @@ struct Watch {
     bookmarks: Option<Instant>,
     told: Revision,
     first_table: bool,
+    /// Of a watch of projects: who watches, and which they have been told of.
+    viewer: Option<(SharedActor, HashSet<String>)>,
     _place: Place,
 }
 
@@ -104,6 +108,7 @@ impl Watch {
             bookmarks: options.allow_watch_bookmarks.then(|| now + limits::BOOKMARK_PERIOD),
             told: Revision::ZERO,
             first_table: true,
+            viewer: (call.resource.kind == "Project").then(|| (call.actor, HashSet::new())),
             _place: place,
             ctx: call.ctx,
         };
@@ -130,12 +135,19 @@ impl Watch {
             }
         }
         if !initial {
+            if self.viewer.is_some() {
+                // Whoever goes on from a list has been told of what they may see.
+                for entry in snapshot.range(&self.stored.prefix(), None) {
+                    self.is_shown(entry.key.name());
+                }
+            }
             return;
         }
         let prefix = self.stored.prefix_in(&self.namespace);
         let mut chunk = BytesMut::new();
         for entry in snapshot.range(&prefix, None) {
-            if entry.object.is_readable() && self.selection.matches(entry) {
+            if entry.object.is_readable() && self.selection.matches(entry) && self.is_shown(entry.key.name())
+            {
                 let frame = self.frame("ADDED", entry.object.inner());
                 chunk.put(frame);
                 if chunk.len() >= limits::LIST_CHUNK {
@@ -208,6 +220,12 @@ impl Watch {
             EventKind::Delete => None,
             EventKind::Put { .. } => Some(&*event.entry).filter(|entry| self.selection.matches(entry)),
         };
+        let name = event.entry.key.name();
+        let before = before.filter(|_| self.was_shown(name));
+        let after = after.filter(|_| self.is_shown(name));
+        if after.is_none() {
+            self.forget(name);
+        }
         let (word, object) = match (before, after) {
             (None, None) => return None,
             (None, Some(entry)) => ("ADDED", entry.object.inner()),
@@ -226,6 +244,27 @@ impl Watch {
             return Some(event.frame(PLAIN_FRAME, |_| plain_frame(word, &object)));
         }
         Some(self.frame(word, object))
+    }
+
+    /// Whether the watcher may see an object now; projects are shown only to those who have rights in them.
+    fn is_shown(&mut self, name: &str) -> bool {
+        let Some((actor, told)) = &mut self.viewer else { return true };
+        let shown = may_see(&self.ctx, actor, name);
+        if shown && !told.contains(name) {
+            told.insert(name.to_owned());
+        }
+        shown
+    }
+
+    /// Whether the watcher was told of an object: its end is told even when the rights went first.
+    fn was_shown(&self, name: &str) -> bool {
+        self.viewer.as_ref().is_none_or(|(_, told)| told.contains(name))
+    }
+
+    fn forget(&mut self, name: &str) {
+        if let Some((_, told)) = &mut self.viewer {
+            told.remove(name);
+        }
     }
 
     /// A frame in the form that this watcher asked for.

@@ -374,6 +374,10 @@ pub(super) async fn delete_loaded<T: Strategy>(
 ) -> Result<Deleted<T>, ApiError> {
     check_preconditions(call, old.object.metadata(), options)?;
     let metadata = old.object.metadata();
+    if call.resource.kind == "Namespace" && crate::namespaces::is_protected(&metadata.name) {
+        let of = GroupResource::new(call.resource.group, call.resource.plural);
+        return Err(ApiError::forbidden(of, &metadata.name, "this namespace may not be deleted"));
+    }
     let mut finalizers = metadata.finalizers.clone();
     if T::garbage_collected(call.resource) {
         let wanted = match options.propagation {

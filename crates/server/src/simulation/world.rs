@@ -124,8 +124,10 @@ impl World {
         let store: Arc<dyn Store> = Arc::new(store);
         let clock = Clock::simulated("2026-03-01T00:00:00Z".parse().unwrap());
         let random = Random::seeded(seed);
-        let built =
-            serve::context(settings(), clock, random, store, Authenticator::new(TOKEN)).await.unwrap();
+        let keys = tempfile::tempdir().unwrap();
+        let signer = crate::auth::Signer::open(keys.path()).unwrap();
+        let authenticator = Authenticator::new(TOKEN, signer, None, None);
+        let built = serve::context(settings(), clock, random, store, authenticator).await.unwrap();
         let mut context = Arc::into_inner(built).expect("nobody else has the context yet");
         context.transport = Arc::clone(&network.transport) as Arc<dyn Transport>;
         let ctx = Arc::new(context);
@@ -180,5 +182,7 @@ fn settings() -> Settings {
         },
         requests: crate::settings::RequestSettings::default(),
         audit: crate::settings::AuditSettings { log: "off".to_owned(), ..Default::default() },
+        login: None,
+        front_proxy: None,
     }
 }

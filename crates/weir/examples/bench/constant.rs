@@ -54,5 +54,7 @@ fn settings(data: &Path, address: SocketAddr) -> Settings {
         images: Default::default(),
         requests: server::settings::RequestSettings::default(),
         audit: server::settings::AuditSettings { log: "off".to_owned(), ..Default::default() },
+        login: None,
+        front_proxy: None,
     }
 }
