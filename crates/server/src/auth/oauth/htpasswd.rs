@@ -84,7 +84,7 @@ fn parse(path: &Path, text: &str) -> Hashes {
                 hashes.insert(user.to_owned(), hash.to_owned());
             }
             _ => {
-                warn!(path = %path.display(), line = index + 1, "no bcrypt hash (htpasswd -B makes them): left out")
+                warn!(path = %path.display(), line = index + 1, "no bcrypt hash (htpasswd -B makes them): left out");
             }
         }
     }
