@@ -139,7 +139,7 @@ impl Surroundings for Import<'_> {
         let prefix = resource::secrets().prefix_in(namespace);
         let mut secrets = Vec::new();
         for entry in snapshot.range(&prefix, None) {
-            let secret = streams::decode::<Plain>(self.ctx, entry).map_err(|error| error.to_string())?;
+            let secret = streams::decode::<Plain>(entry).map_err(|error| error.to_string())?;
             secrets.extend(pull_secret(&secret.object)?);
         }
         Ok(secrets)
