@@ -50,11 +50,11 @@ pub const TAIL_BYTES: usize = 8 << 20;
 pub const REPLAY_CHANGES: usize = 1000;
 
 /// Bytes of values that a watch which reads the log takes in one step, unless one revision alone has more.
-pub const REPLAY_BYTES: usize = 4 << 20;
+pub const REPLAY_BYTES: usize = 1 << 20;
 
 /// The engine's page cache. Small: the watch cache holds every object already, and what a commit reads again are the
 /// upper pages of the trees.
-pub const ENGINE_CACHE_BYTES: usize = 8 << 20;
+pub const ENGINE_CACHE_BYTES: usize = 4 << 20;
 
 /// Events kept for the watchers of one resource.
 pub const RING_EVENTS: usize = 32_768;
@@ -79,7 +79,7 @@ pub const PINNED_SNAPSHOTS: usize = 256;
 pub const PIN_AGE: Duration = Duration::from_secs(300);
 
 /// Objects in a page when the cache is filled. Two pages are in memory at once.
-pub const FILL_PAGE_OBJECTS: usize = 500;
+pub const FILL_PAGE_OBJECTS: usize = 200;
 
 /// How often the cache begins to fill again because the past it fills from was compacted meanwhile.
 pub const FILL_ATTEMPTS: usize = 5;
