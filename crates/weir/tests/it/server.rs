@@ -56,8 +56,30 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one on an empty folder.
     pub(crate) async fn start() -> Self {
+        Self::start_as(serve).await
+    }
+
+    /// Starts one whose files cannot grow over so many blocks of 512 bytes, as on a full disk. Started again, it can.
+    pub(crate) async fn start_limited(blocks: u32) -> Self {
+        Self::start_as(|data| {
+            let plain = serve(data);
+            let mut limited = Command::new("sh");
+            // Writes beyond the limit fail then, where they would kill the process otherwise.
+            let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+            limited
+                .arg("-c")
+                .arg(script)
+                .arg(plain.get_program())
+                .args(plain.get_args())
+                .stdin(Stdio::null());
+            limited
+        })
+        .await
+    }
+
+    async fn start_as(command: impl FnOnce(&Path) -> Command) -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder for a server");
-        let process = spawn(folder.path());
+        let process = spawn(command(&data(folder.path())), folder.path());
         let listening = Listening { api: String::new(), pid: process.id() };
         let mut server = Self { folder, process, listening };
         server.wait_until_ready().await;
@@ -136,7 +158,7 @@ impl Server {
             self.process.try_wait().expect("the server can be waited for").is_some(),
             "the server still runs"
         );
-        self.process = spawn(self.folder.path());
+        self.process = spawn(serve(&self.data()), self.folder.path());
         self.wait_until_ready().await;
     }
 
@@ -244,13 +266,9 @@ impl Pipe {
     }
 }
 
-fn spawn(folder: &Path) -> Child {
+fn spawn(mut command: Command, folder: &Path) -> Child {
     let log = fs::File::options().create(true).append(true).open(folder.join("log")).expect("a log");
-    serve(&data(folder))
-        .stdout(log.try_clone().expect("a second handle"))
-        .stderr(log)
-        .spawn()
-        .expect("weir starts")
+    command.stdout(log.try_clone().expect("a second handle")).stderr(log).spawn().expect("weir starts")
 }
 
 fn data(folder: &Path) -> PathBuf {
