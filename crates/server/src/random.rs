@@ -21,19 +21,17 @@ enum Source {
 /// as reading the request. Secrets never come from here.
 #[derive(Debug)]
 struct Identities {
-    bytes: [u8; IDENTITY_BYTES * 64],
-    used: usize,
+    bytes: Vec<u8>,
 }
 
 const IDENTITY_BYTES: usize = 16;
+/// Identities that are drawn at once.
+const IDENTITIES: usize = 64;
 
 impl Random {
     /// The operating system's source, fit for secrets.
     pub const fn system() -> Random {
-        Random(Source::System(Mutex::new(Identities {
-            bytes: [0; IDENTITY_BYTES * 64],
-            used: IDENTITY_BYTES * 64,
-        })))
+        Random(Source::System(Mutex::new(Identities { bytes: Vec::new() })))
     }
 
     /// A repeatable sequence; never for secrets that matter.
@@ -75,14 +73,13 @@ impl Random {
         let mut identity = [0; IDENTITY_BYTES];
         match &self.0 {
             Source::System(identities) => {
-                let mut pool = lock(identities);
-                if pool.used == pool.bytes.len() {
-                    system(&mut pool.bytes);
-                    pool.used = 0;
+                let pool = &mut lock(identities).bytes;
+                if pool.is_empty() {
+                    pool.resize(IDENTITIES * IDENTITY_BYTES, 0);
+                    system(pool);
                 }
-                let start = pool.used;
-                pool.used += IDENTITY_BYTES;
-                identity.copy_from_slice(&pool.bytes[start..start + IDENTITY_BYTES]);
+                identity.copy_from_slice(&pool[pool.len() - IDENTITY_BYTES..]);
+                pool.truncate(pool.len() - IDENTITY_BYTES);
             }
             Source::Seeded(_) => self.fill(&mut identity),
         }

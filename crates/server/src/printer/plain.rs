@@ -621,12 +621,12 @@ mod tests {
 
     const NOW: Time = Time::from_unix(1_700_000_000);
 
-    fn check(group: &str, plural: &str, object: Value, want: Value) {
+    fn check(group: &str, plural: &str, object: Value, want: &Value) {
         let plain: Plain = serde_json::from_value(object).expect("an object");
         let layout = layout(group, plural);
         let cells = (layout.cells)(&plain, NOW);
         assert_eq!(cells.len(), layout.columns.len(), "{plural}: a cell a column");
-        assert_eq!(serde_json::to_value(cells).expect("cells are JSON"), want, "{plural}");
+        assert_eq!(serde_json::to_value(cells).expect("cells are JSON"), *want, "{plural}");
     }
 
     #[test]
@@ -640,26 +640,26 @@ mod tests {
             "deployments",
             json!({"metadata": metadata, "spec": {"replicas": 3, "selector": labels, "template": template},
                    "status": {"readyReplicas": 2, "updatedReplicas": 1}}),
-            json!(["web", "2/3", 1, 0, "13m", "a,b", "one:1,two:2", "app=web"]),
+            &json!(["web", "2/3", 1, 0, "13m", "a,b", "one:1,two:2", "app=web"]),
         );
         check(
             "apps",
             "statefulsets",
             json!({"metadata": metadata, "spec": {"replicas": 1, "template": template}}),
-            json!(["web", "0/1", "13m", "a,b", "one:1,two:2"]),
+            &json!(["web", "0/1", "13m", "a,b", "one:1,two:2"]),
         );
         check(
             "",
             "replicationcontrollers",
             json!({"metadata": metadata, "spec": {"replicas": 2, "selector": {"app": "x"}, "template": template}}),
-            json!(["web", 2, 0, 0, "13m", "a,b", "one:1,two:2", "app=x"]),
+            &json!(["web", 2, 0, 0, "13m", "a,b", "one:1,two:2", "app=x"]),
         );
         check(
             "batch",
             "cronjobs",
             json!({"metadata": metadata, "spec": {"schedule": "@daily", "suspend": true,
                    "jobTemplate": {"spec": {"template": template}}}}),
-            json!(["web", "@daily", "<none>", "True", 0, "<none>", "13m", "a,b", "one:1,two:2", "<none>"]),
+            &json!(["web", "@daily", "<none>", "True", 0, "<none>", "13m", "a,b", "one:1,two:2", "<none>"]),
         );
         check(
             "batch",
@@ -667,7 +667,7 @@ mod tests {
             json!({"metadata": metadata, "spec": {"completions": 2, "template": template,
                    "selector": {"matchExpressions": [{"key": "k", "operator": "In", "values": ["a", "b"]}]}},
                    "status": {"succeeded": 1, "startTime": "2023-11-14T22:13:00Z"}}),
-            json!(["web", "Running", "1/2", "20s", "13m", "a,b", "one:1,two:2", "k in (a,b)"]),
+            &json!(["web", "Running", "1/2", "20s", "13m", "a,b", "one:1,two:2", "k in (a,b)"]),
         );
         check(
             "apps.openshift.io",
@@ -675,14 +675,14 @@ mod tests {
             json!({"metadata": metadata, "spec": {"replicas": 1, "triggers": [{"type": "ConfigChange"},
                    {"type": "ImageChange", "imageChangeParams": {"from": {"name": "app:latest"}}}]},
                    "status": {"latestVersion": 4}}),
-            json!(["web", 4, 1, 0, "config,image(app:latest)"]),
+            &json!(["web", 4, 1, 0, "config,image(app:latest)"]),
         );
         check(
             "build.openshift.io",
             "buildconfigs",
             json!({"metadata": metadata, "spec": {"strategy": {"sourceStrategy": {}},
                    "source": {"git": {"uri": "u", "ref": "main"}}}, "status": {"lastVersion": 2}}),
-            json!(["web", "Source", "Git@main", 2]),
+            &json!(["web", "Source", "Git@main", 2]),
         );
         check(
             "",
@@ -690,7 +690,7 @@ mod tests {
             json!({"metadata": metadata, "spec": {"hard": {"limits.cpu": "2", "openshift.io/imagestreams": "10"}},
                    "status": {"hard": {"limits.cpu": "2", "openshift.io/imagestreams": "10"},
                               "used": {"openshift.io/imagestreams": "3"}}}),
-            json!(["web", "openshift.io/imagestreams: 3/10", "limits.cpu: 0/2", "13m"]),
+            &json!(["web", "openshift.io/imagestreams: 3/10", "limits.cpu: 0/2", "13m"]),
         );
         check(
             "rbac.authorization.k8s.io",
@@ -698,7 +698,7 @@ mod tests {
             json!({"metadata": metadata, "roleRef": {"kind": "ClusterRole", "name": "view"}, "subjects": [
                 {"kind": "User", "name": "bob"}, {"kind": "User", "name": "ann"},
                 {"kind": "ServiceAccount", "namespace": "p", "name": "robot"}]}),
-            json!(["web", "ClusterRole/view", "13m", "bob, ann", "", "p/robot"]),
+            &json!(["web", "ClusterRole/view", "13m", "bob, ann", "", "p/robot"]),
         );
     }
 
@@ -710,7 +710,7 @@ mod tests {
             json!({"metadata": {"name": "e.1"}, "type": "Warning", "reason": "Bad", "message": " no \n",
                    "involvedObject": {"kind": "Deployment", "name": "web"}, "source": {"component": "weir"},
                    "lastTimestamp": "2023-11-14T22:13:00Z"}),
-            json!(["20s", "Warning", "Bad", "deployment/web", "", "weir", "no", "<unknown>", 1, "e.1"]),
+            &json!(["20s", "Warning", "Bad", "deployment/web", "", "weir", "no", "<unknown>", 1, "e.1"]),
         );
     }
 
@@ -720,7 +720,7 @@ mod tests {
             "config.openshift.io",
             "images",
             json!({"metadata": {"name": "cluster"}}),
-            json!(["cluster", "<unknown>"]),
+            &json!(["cluster", "<unknown>"]),
         );
     }
 }

@@ -88,7 +88,7 @@ fn object_key(kind: Workload, entry: &Entry) -> ObjectKey {
 
 /// Notes what a workload follows now and wants it looked at if that (or a complaint about it) is possible.
 fn note(index: &mut Index, queue: &Queue<ObjectKey>, key: ObjectKey, entry: Option<&Entry>) {
-    let object = entry.filter(|entry| may_follow(key.kind, entry)).map(|entry| decode::<Plain>(entry));
+    let object = entry.filter(|entry| may_follow(key.kind, entry)).map(decode::<Plain>);
     match object {
         Some(Ok(object)) => {
             index.set(&key, streams(key.kind, &object.object));

@@ -52,6 +52,10 @@ enum Manner {
 struct Upstream(Arc<Mutex<HashMap<String, Manner>>>);
 
 impl Upstream {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the tasks end with the runtime of the one test that they serve"
+    )]
     async fn start(&self) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
