@@ -10,6 +10,7 @@ mod badinput;
 mod cli;
 mod conformance;
 mod crash;
+mod integrated;
 mod registry;
 mod replay;
 mod screen;

@@ -42,6 +42,7 @@ const POLL: Duration = Duration::from_millis(5);
 #[derive(Debug, Deserialize)]
 struct Listening {
     api: String,
+    registry: String,
     pid: u32,
 }
 
@@ -58,7 +59,7 @@ impl Server {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder for a server");
         let process = spawn(folder.path());
-        let listening = Listening { api: String::new(), pid: process.id() };
+        let listening = Listening { api: String::new(), registry: String::new(), pid: process.id() };
         let mut server = Self { folder, process, listening };
         server.wait_until_ready().await;
         server
@@ -68,6 +69,11 @@ impl Server {
     pub(crate) fn api(&self) -> Api {
         let ca = fs::read(self.data().join("ca.crt")).expect("ca.crt is there");
         Api::new(&self.listening.api, Some(&self.token()), Some(&ca))
+    }
+
+    /// `HOST:PORT` of the integrated registry.
+    pub(crate) fn registry(&self) -> &str {
+        &self.listening.registry
     }
 
     pub(crate) fn token(&self) -> String {
