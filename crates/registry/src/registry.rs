@@ -17,10 +17,12 @@ use crate::blobs::Blobs;
 use crate::body::{Body, RequestBody};
 use crate::catalog::{Catalog, Presence};
 use crate::error::{Code, Error};
+use crate::flight::Flights;
 use crate::handlers::manifest::Manifests;
 use crate::handlers::{blob, listing, manifest, referrers, signatures, token, uploads};
 use crate::limits;
 use crate::name::Repository;
+use crate::pull::ManifestFlights;
 use crate::route::{Route, RouteError};
 use crate::sessions::Sessions;
 use crate::wire::{self, Credentials};
@@ -32,23 +34,30 @@ pub struct Settings {
     pub realm: String,
     /// Path of the token endpoint that challenges name.
     pub token_path: String,
+    /// Whether content that is pulled through is kept.
+    pub mirror: bool,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { realm: "openshift".to_owned(), token_path: "/openshift/token".to_owned() }
+        Settings { realm: "openshift".to_owned(), token_path: "/openshift/token".to_owned(), mirror: true }
     }
 }
 
 /// Fills a buffer with random bytes.
 pub type Chance = Box<dyn Fn(&mut [u8]) + Send + Sync>;
 
-/// Time and chance.
+/// Starts something that goes on by itself.
+pub type Spawn = Box<dyn Fn(BoxFuture<'static, ()>) + Send + Sync>;
+
+/// Time, chance and tasks.
 pub struct Surroundings {
     /// Seconds since 1970.
     pub now: Box<dyn Fn() -> u64 + Send + Sync>,
     /// Random bytes that nobody can guess.
     pub random: Chance,
+    /// Runs a transfer from another registry.
+    pub spawn: Spawn,
 }
 
 impl std::fmt::Debug for Surroundings {
@@ -75,7 +84,10 @@ pub struct Registry {
     pub(crate) settings: Settings,
     pub(crate) sessions: Sessions,
     pub(crate) manifests: Manifests,
-    around: Surroundings,
+    pub(crate) flights: Flights,
+    pub(crate) manifest_flights: ManifestFlights,
+    pub(crate) fetches: tokio::sync::Semaphore,
+    pub(crate) around: Surroundings,
     digest_locks: Vec<tokio::sync::Mutex<()>>,
 }
 
@@ -87,7 +99,7 @@ impl std::fmt::Debug for Registry {
 
 /// A request on its way, as handlers see it.
 pub(crate) struct Call<'a> {
-    pub(crate) registry: &'a Registry,
+    pub(crate) registry: &'a Arc<Registry>,
     pub(crate) parts: &'a Parts,
     pub(crate) who: Subject,
 }
@@ -127,6 +139,9 @@ impl Registry {
             settings,
             sessions: Sessions::default(),
             manifests: Manifests::default(),
+            flights: Flights::default(),
+            manifest_flights: ManifestFlights::default(),
+            fetches: tokio::sync::Semaphore::new(limits::FETCHES),
             around,
             digest_locks: (0..limits::DIGEST_LOCKS).map(|_| tokio::sync::Mutex::default()).collect(),
         }
@@ -142,7 +157,7 @@ impl Registry {
         Box::pin(async move { self.route(&origin, request).await })
     }
 
-    async fn route(&self, origin: &Origin, request: Request<RequestBody>) -> Response<Body> {
+    async fn route(self: &Arc<Self>, origin: &Origin, request: Request<RequestBody>) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().to_owned();
         let route = match Route::parse(&path) {
@@ -172,7 +187,7 @@ impl Registry {
     }
 
     async fn run(
-        &self,
+        self: &Arc<Self>,
         origin: &Origin,
         route: Route<'_>,
         parts: &Parts,

@@ -278,12 +278,13 @@ impl Registry {
             Some(held) => (held.media_type, held.raw.filter(|raw| digest.matches(raw))),
             None => (link.and_then(|link| link.media_type), None),
         };
-        let raw = match self.bytes(digest, limits::MANIFEST_BYTES as u64).await? {
-            Some(raw) => raw,
-            None => match raw {
-                Some(raw) => raw,
-                None => return Ok(None),
-            },
+        let kept = self.bytes(digest, limits::MANIFEST_BYTES as u64).await?;
+        let Some(raw) = kept.or(raw) else {
+            let Some(manifest) = self.fetch_manifest(repository, digest).await? else { return Ok(None) };
+            let (raw, media_type) = (manifest.raw().clone(), manifest.media_type().to_owned());
+            let stored = Stored { raw, media_type };
+            self.manifests.put(digest, &stored);
+            return Ok(Some(stored));
         };
         let media_type = known_type.unwrap_or_else(|| push::sniff(&raw).unwrap_or(media::JSON).to_owned());
         let stored = Stored { raw, media_type };

@@ -9,5 +9,6 @@ mod harness;
 mod listing;
 mod manifests;
 mod memory;
+mod pulls;
 mod referrers;
 mod uploads;

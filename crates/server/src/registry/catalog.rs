@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use ::registry::{
-    Answer, Catalog, CatalogError, Held, Life, Presence, Push, PushError, Pushed, Repository, Right,
-    Signature, Signed, Subject,
+    Answer, Came, Catalog, CatalogError, Held, Life, Presence, Push, PushError, Pushed, Repository, Right,
+    Signature, Signed, Subject, Upstream,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -17,7 +18,7 @@ use store::{CommitError, Key, Txn};
 
 use super::access::{self, actor};
 use super::contents::{Contents, Holding, Shelf};
-use super::push;
+use super::{places, push};
 use crate::context::Ctx;
 use crate::image;
 use crate::ledger::Cause;
@@ -39,7 +40,7 @@ impl Streams {
         Streams { ctx, shelf: Shelf::default() }
     }
 
-    fn contents(&self, repository: &Repository) -> Result<Option<std::sync::Arc<Contents>>, CatalogError> {
+    fn contents(&self, repository: &Repository) -> Result<Option<Arc<Contents>>, CatalogError> {
         self.shelf.contents(&self.ctx, repository).map_err(|error| failed(&error))
     }
 
@@ -208,10 +209,23 @@ impl Catalog for Streams {
         async move { self.find_manifest(repository, digest) }.boxed()
     }
 
-    fn holds_blob<'a>(&'a self, repository: &'a Repository, digest: &'a Digest) -> Answer<'a, bool> {
+    fn holds_blob<'a>(&'a self, repository: &'a Repository, digest: &'a Digest) -> Answer<'a, Option<Came>> {
         async move {
             let contents = self.contents(repository)?;
-            Ok(contents.is_some_and(|contents| self.shelf.holds_blob(&self.ctx, &contents, digest)))
+            Ok(contents.and_then(|contents| self.shelf.holds_blob(&self.ctx, &contents, digest)))
+        }
+        .boxed()
+    }
+
+    fn upstreams<'a>(
+        &'a self,
+        repository: &'a Repository,
+        digest: &'a Digest,
+    ) -> Answer<'a, Vec<Arc<dyn Upstream>>> {
+        async move {
+            let Some(contents) = self.contents(repository)? else { return Ok(Vec::new()) };
+            let holders = self.shelf.holders(&self.ctx, &contents, digest);
+            places::of(&self.ctx, repository, &holders).map_err(|error| failed(&error))
         }
         .boxed()
     }
