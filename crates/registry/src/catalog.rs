@@ -131,7 +131,7 @@ pub enum Signed {
     Added,
     /// One of that name or content was there.
     Exists,
-    /// The repository does not hold the image.
+    /// There is no such image.
     NoImage,
 }
 
@@ -187,19 +187,9 @@ pub trait Catalog: Send + Sync + 'static {
     /// Everything that any repository holds: manifests, configurations, layers. For the collection of what nobody holds.
     fn everything(&self) -> Answer<'_, Vec<Digest>>;
 
-    /// The signatures of an image; `None` when the repository does not hold it.
-    fn signatures<'a>(
-        &'a self,
-        repository: &'a Repository,
-        digest: &'a Digest,
-    ) -> Answer<'a, Option<Vec<Signature>>>;
+    /// The signatures of an image that somebody may see.
+    fn signatures<'a>(&'a self, digest: &'a Digest) -> Answer<'a, Vec<Signature>>;
 
-    /// Adds a signature.
-    fn sign<'a>(
-        &'a self,
-        who: &'a Subject,
-        repository: &'a Repository,
-        digest: &'a Digest,
-        signature: Signature,
-    ) -> Answer<'a, Signed>;
+    /// Adds a signature to an image that somebody may see.
+    fn sign<'a>(&'a self, who: &'a Subject, digest: &'a Digest, signature: Signature) -> Answer<'a, Signed>;
 }

@@ -3,6 +3,7 @@
 //! Every request goes the same way: the route, the credentials, the repository's name, the right, the method, the
 //! handler. Who has no credentials hears about nothing else first, so that answers tell nobody what there is.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -71,6 +72,8 @@ impl std::fmt::Debug for Surroundings {
 pub struct Origin {
     /// Whether the connection is encrypted.
     pub tls: bool,
+    /// Whose connection it is; guessers are told apart by it.
+    pub address: Option<IpAddr>,
     /// The request; audit and history name it.
     pub request_id: String,
 }
@@ -178,7 +181,7 @@ impl Registry {
             }
         };
         if route == Route::Token {
-            return marked(token::answer(self, &parts, &origin.request_id).await);
+            return marked(token::answer(self, &parts, origin).await);
         }
         let answered = self.run(origin, route, &parts, body).await;
         let mut response = marked(answered.unwrap_or_else(Error::into_response));
@@ -227,21 +230,35 @@ impl Registry {
     }
 
     async fn authenticate(&self, origin: &Origin, route: Route<'_>, parts: &Parts) -> Result<Subject, Error> {
-        let token = match wire::credentials(&parts.headers) {
+        let found = match wire::credentials(&parts.headers) {
             Credentials::None => {
                 return Err(self.bearer_challenge(origin, parts).detail(records(route, &parts.method)));
             }
             Credentials::Anonymous => return Ok(self.access.anonymous(&origin.request_id)),
             Credentials::Unreadable => return Err(self.basic_challenge("failed to decode credentials")),
-            Credentials::Token(token) => token,
-        };
-        let found = self.access.subject(&token, &origin.request_id).await;
-        match found {
-            Ok(who) => Ok(who),
-            Err(AccessError::Refused) => {
-                Err(self.basic_challenge("access denied").detail(records(route, &parts.method)))
+            Credentials::Token(token) => self.access.subject(&token, &origin.request_id).await,
+            Credentials::Basic { user, password } => {
+                self.basic(&user, &password, origin).await.map(|(who, _)| who)
             }
-            Err(AccessError::Unavailable(why)) => Err(Error::unavailable(&why)),
+        };
+        found.map_err(|error| match error {
+            AccessError::Refused => {
+                self.basic_challenge("access denied").detail(records(route, &parts.method))
+            }
+            other => refused(&other),
+        })
+    }
+
+    /// Who shows a name and a password, and whether the password was a token: then the name means nothing.
+    pub(crate) async fn basic(
+        &self,
+        user: &str,
+        password: &str,
+        origin: &Origin,
+    ) -> Result<(Subject, bool), AccessError> {
+        match self.access.subject(password, &origin.request_id).await {
+            Err(AccessError::Refused) => Ok((self.access.person(user, password, origin).await?, false)),
+            found => found.map(|who| (who, true)),
         }
     }
 
@@ -265,7 +282,7 @@ impl Registry {
         match self.access.may(who, right).await {
             Ok(allowed) => Ok(allowed),
             Err(AccessError::Refused) => Ok(false),
-            Err(AccessError::Unavailable(why)) => Err(Error::unavailable(&why)),
+            Err(error) => Err(refused(&error)),
         }
     }
 
@@ -312,6 +329,14 @@ impl Registry {
                 .message(format!("project {:?} does not exist", repository.project()))),
             presence => Ok(presence),
         }
+    }
+}
+
+/// What is told of credentials that nobody can say anything about now.
+fn refused(error: &AccessError) -> Error {
+    match error {
+        AccessError::Guessing => Error::new(Code::TooManyRequests).message(error.to_string()),
+        _ => Error::unavailable(error),
     }
 }
 

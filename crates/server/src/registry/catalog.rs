@@ -145,21 +145,8 @@ impl Streams {
         Ok(needed.into_iter().collect())
     }
 
-    fn holds_image(&self, repository: &Repository, digest: &Digest) -> Result<bool, CatalogError> {
-        let Some(contents) = self.contents(repository)? else { return Ok(false) };
-        Ok(matches!(self.shelf.holding(&self.ctx, &contents, digest), Some(Holding::Own)))
-    }
-
-    async fn add_signature(
-        &self,
-        repository: &Repository,
-        digest: &Digest,
-        given: &Signature,
-    ) -> Result<Signed, CatalogError> {
+    async fn add_signature(&self, digest: &Digest, given: &Signature) -> Result<Signed, CatalogError> {
         let ctx = &self.ctx;
-        if !self.holds_image(repository, digest)? {
-            return Ok(Signed::NoImage);
-        }
         let mut signature = ImageSignature {
             metadata: ObjectMeta { name: given.name.clone(), ..Default::default() },
             r#type: given.kind.clone(),
@@ -273,37 +260,22 @@ impl Catalog for Streams {
         async move { self.all_contents() }.boxed()
     }
 
-    fn signatures<'a>(
-        &'a self,
-        repository: &'a Repository,
-        digest: &'a Digest,
-    ) -> Answer<'a, Option<Vec<Signature>>> {
+    fn signatures<'a>(&'a self, digest: &'a Digest) -> Answer<'a, Vec<Signature>> {
         async move {
-            if !self.holds_image(repository, digest)? {
-                return Ok(None);
-            }
             let image = streams::load_image(&self.ctx, digest.as_str()).map_err(|error| failed(&error))?;
-            Ok(image.map(|loaded| {
-                let signatures = loaded.object.signatures.into_iter();
-                let shown = signatures.map(|signature| Signature {
-                    name: signature.metadata.name,
-                    kind: signature.r#type,
-                    content: signature.content.into(),
-                });
-                shown.collect()
-            }))
+            let signatures = image.map(|loaded| loaded.object.signatures).unwrap_or_default().into_iter();
+            let shown = signatures.map(|signature| Signature {
+                name: signature.metadata.name,
+                kind: signature.r#type,
+                content: signature.content.into(),
+            });
+            Ok(shown.collect())
         }
         .boxed()
     }
 
-    fn sign<'a>(
-        &'a self,
-        _who: &'a Subject,
-        repository: &'a Repository,
-        digest: &'a Digest,
-        signature: Signature,
-    ) -> Answer<'a, Signed> {
-        async move { self.add_signature(repository, digest, &signature).await }.boxed()
+    fn sign<'a>(&'a self, _who: &'a Subject, digest: &'a Digest, signature: Signature) -> Answer<'a, Signed> {
+        async move { self.add_signature(digest, &signature).await }.boxed()
     }
 }
 

@@ -84,6 +84,7 @@ pub fn start(
     let tls = Some(tls).filter(|_| !address.ip().is_loopback());
     let handler = Arc::new(Front { ctx: Arc::clone(ctx), registry: Arc::clone(registry) });
     ctx.tasks.spawn("registry", listen::serve(listener, tls, handler, ctx.tasks.clone()));
+    crate::account_secrets::start(ctx);
     ctx.tasks.spawn("registry collection", collect(Arc::clone(ctx), Arc::clone(registry)));
 }
 
@@ -124,7 +125,8 @@ impl Handler for Front {
 impl Front {
     async fn answer(&self, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
         let start = Instant::now();
-        let origin = Origin { tls: peer.tls, request_id: self.ctx.random.uid() };
+        let address = peer.address.map(|address| address.ip());
+        let origin = Origin { tls: peer.tls, address, request_id: self.ctx.random.uid() };
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let request = request.map(|body| RequestBody::new(body.map_err(Into::into)));
         let response = Arc::clone(&self.registry).answer(origin.clone(), request).await;

@@ -32,6 +32,9 @@ use crate::api::{Api, Request};
 /// What clients see as the integrated registry; the recordings were made with this name.
 const INTERNAL_REGISTRY: &str = "172.30.56.218:5000";
 
+/// The configuration file, where there is one.
+const CONFIGURATION: &str = "config.yaml";
+
 /// A start takes 200 ms at most on an idle machine; this one is allowed to be busy.
 const START: Duration = Duration::from_secs(30);
 /// A server that was told to stop has this long.
@@ -58,6 +61,22 @@ impl Server {
     /// Starts one on an empty folder.
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder for a server");
+        Self::start_in(folder).await
+    }
+
+    /// Starts one with a configuration file, in which `{folder}` is the folder that holds it and these other files. Its
+    /// registry is known by its address.
+    pub(crate) async fn configured(text: &str, files: &[(&str, &[u8])]) -> Self {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder for a server");
+        for (name, bytes) in files {
+            fs::write(folder.path().join(name), bytes).expect("a file is written");
+        }
+        let text = text.replace("{folder}", folder.path().to_str().expect("folders have names of text"));
+        fs::write(folder.path().join(CONFIGURATION), text).expect("the configuration is written");
+        Self::start_in(folder).await
+    }
+
+    async fn start_in(folder: TempDir) -> Self {
         let process = spawn(folder.path());
         let listening = Listening { api: String::new(), registry: String::new(), pid: process.id() };
         let mut server = Self { folder, process, listening };
@@ -207,8 +226,13 @@ fn serve(data: &Path) -> Command {
         .arg("--data-dir")
         .arg(data)
         .args(["--listen", "127.0.0.1:0", "--registry-listen", "127.0.0.1:0"])
-        .args(["--internal-registry-hostname", INTERNAL_REGISTRY])
         .stdin(Stdio::null());
+    let configuration = data.with_file_name(CONFIGURATION);
+    if configuration.exists() {
+        command.arg("--config").arg(configuration);
+    } else {
+        command.args(["--internal-registry-hostname", INTERNAL_REGISTRY]);
+    }
     command
 }
 

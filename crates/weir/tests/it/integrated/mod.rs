@@ -1,5 +1,7 @@
 //! The integrated registry, as clients see it: recorded conversations, pull-through, real clients, faults.
 
 mod cases;
+mod clients;
 mod content;
+mod pull_through;
 mod world;

@@ -180,7 +180,7 @@ impl World {
 impl Raw {
     /// The beginning of the body, for people.
     pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body[..self.body.len().min(300)]).into_owned()
+        String::from_utf8_lossy(&self.body[..self.body.len().min(600)]).into_owned()
     }
 }
 
