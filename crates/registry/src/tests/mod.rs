@@ -11,4 +11,5 @@ mod manifests;
 mod memory;
 mod pulls;
 mod referrers;
+mod suite;
 mod uploads;
