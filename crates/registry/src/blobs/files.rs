@@ -26,6 +26,8 @@ use crate::limits;
 #[derive(Clone, Debug)]
 pub struct FileBlobs {
     root: Arc<Path>,
+    /// Bytes of the disk that are left free.
+    reserve: u64,
 }
 
 impl FileBlobs {
@@ -38,7 +40,23 @@ impl FileBlobs {
         make_dir(&root.join("uploads"))?;
         make_dir(&root.join("blobs"))?;
         sync_dir(root)?;
-        Ok(FileBlobs { root: root.into() })
+        Ok(FileBlobs { root: root.into(), reserve: limits::RESERVE })
+    }
+
+    /// Another number of bytes that are left free on the disk.
+    #[must_use]
+    pub fn with_reserve(self, reserve: u64) -> FileBlobs {
+        FileBlobs { reserve, ..self }
+    }
+
+    /// Refuses to take the disk's last bytes.
+    fn check_space(&self, file: &File, bytes: u64) -> io::Result<()> {
+        let disk = rustix::fs::fstatvfs(file)?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if free < self.reserve.saturating_add(bytes) {
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "the disk is full but for a reserve"));
+        }
+        Ok(())
     }
 
     fn upload_path(&self, id: &str) -> PathBuf {
@@ -247,7 +265,12 @@ impl FileUpload {
 
 impl Upload for FileUpload {
     fn write(&self, chunks: Vec<Bytes>) -> Io<'_, ()> {
-        self.run(move |state| state.write(&chunks))
+        let blobs = self.blobs.clone();
+        self.run(move |state| {
+            let bytes = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+            blobs.check_space(&state.file, bytes)?;
+            state.write(&chunks)
+        })
     }
 
     fn progress(&self) -> Progress {

@@ -82,7 +82,9 @@ impl Registry {
     ) -> Result<(), Error> {
         let size = upload.progress().offset;
         let _apart = self.lock_digest(digest).await;
-        if self.blobs.size(digest).await? != Some(size) {
+        // Content without a record may be what a crash left: nobody knows whether its place is durable.
+        let known = records::get::<BlobRecord>(&*self.store, &records::blob_key(digest)).await?;
+        if known.is_none() || self.blobs.size(digest).await? != Some(size) {
             upload.commit(digest).await?;
         }
         let record = BlobRecord { size, needed: self.now() };

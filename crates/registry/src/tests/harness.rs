@@ -133,6 +133,15 @@ impl Harness {
         Harness { registry, catalog, now, dir }
     }
 
+    /// Starts again with so many bytes of the disk that must stay free.
+    pub(super) async fn filled(self, reserve: u64) -> Harness {
+        let Harness { registry, catalog, now, dir } = self;
+        let settings = registry.settings.clone();
+        drop(registry);
+        let registry = open_with(&dir, &catalog, &now, settings, reserve).await;
+        Harness { registry, catalog, now, dir }
+    }
+
     pub(super) fn later(&self, seconds: u64) {
         self.now.fetch_add(seconds, Ordering::SeqCst);
     }
@@ -215,8 +224,19 @@ async fn open(
     now: &Arc<AtomicU64>,
     settings: Settings,
 ) -> Arc<Registry> {
+    open_with(dir, catalog, now, settings, 0).await
+}
+
+async fn open_with(
+    dir: &TempDir,
+    catalog: &Arc<Memory>,
+    now: &Arc<AtomicU64>,
+    settings: Settings,
+    reserve: u64,
+) -> Arc<Registry> {
     let store = Embedded::open(dir.path().join("store"), Options::default()).unwrap();
-    let blobs = Arc::new(FileBlobs::open(&dir.path().join("registry")).unwrap());
+    let blobs = FileBlobs::open(&dir.path().join("registry")).unwrap().with_reserve(reserve);
+    let blobs = Arc::new(blobs);
     let (clock, chance) = (Arc::clone(now), AtomicU64::new(fresh()));
     let around = Surroundings {
         now: Box::new(move || clock.load(Ordering::SeqCst)),

@@ -136,6 +136,13 @@ impl Server {
         self.process.wait().expect("the server has ended");
     }
 
+    /// The running process, for those who want to end it while others use the server.
+    pub(crate) fn process(&self) -> Process {
+        Process(
+            i32::try_from(self.process.id()).ok().and_then(Pid::from_raw).expect("a process has a number"),
+        )
+    }
+
     /// Asks the server to stop, and does not wait.
     pub(crate) fn terminate(&self) {
         let pid =
@@ -195,6 +202,17 @@ impl Server {
             assert!(Instant::now() < deadline, "the server does not become ready");
             sleep(POLL).await;
         }
+    }
+}
+
+/// A running server's process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Process(Pid);
+
+impl Process {
+    /// Ends it as a power cut would.
+    pub(crate) fn kill9(self) {
+        kill_process(self.0, Signal::KILL).expect("the server can be killed");
     }
 }
 

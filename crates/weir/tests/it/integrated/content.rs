@@ -30,13 +30,18 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Bytes that depend on nothing but the seed.
 pub(super) fn random(seed: &str, size: usize) -> Vec<u8> {
-    let blocks = (0_u64..).flat_map(|number| {
+    let mut bytes = Vec::with_capacity(size + 32);
+    for number in 0_u64.. {
+        if bytes.len() >= size {
+            break;
+        }
         let mut hasher = Sha256::new();
         hasher.update(seed.as_bytes());
         hasher.update(number.to_be_bytes());
-        hasher.finalize()
-    });
-    blocks.take(size).collect()
+        bytes.extend_from_slice(&hasher.finalize());
+    }
+    bytes.truncate(size);
+    bytes
 }
 
 /// Definitions, and the words that stand for something in texts.

@@ -3,5 +3,6 @@
 mod cases;
 mod clients;
 mod content;
+mod faults;
 mod pull_through;
 mod world;

@@ -158,6 +158,26 @@ impl World {
         Raw::read(response).await.unwrap_or_else(|error| panic!("{method} {path}: {error:?}"))
     }
 
+    /// As [`World::upload`]; `None` when the registry went away.
+    pub(crate) async fn try_upload(
+        &self,
+        who: &str,
+        repository: &str,
+        bytes: &[u8],
+    ) -> Option<Result<(), String>> {
+        let uploads = format!("/v2/{repository}/blobs/uploads/");
+        let started = self.send(who, "POST", &uploads, &[], Some(Vec::new().into())).await.ok()?;
+        let status = started.status();
+        let location = started.headers().get("location").and_then(|value| value.to_str().ok());
+        let Some(location) = location.filter(|_| status == 202) else {
+            return Some(Err(format!("starting an upload answered {status}")));
+        };
+        let path = format!("{}?digest={}", local(location), super::content::digest(bytes));
+        let headers = [("Content-Type", "application/octet-stream".to_owned())];
+        let done = self.send(who, "PUT", &path, &headers, Some(bytes.to_vec().into())).await.ok()?;
+        Some(if done.status() == 201 { Ok(()) } else { Err(format!("finishing answered {}", done.status())) })
+    }
+
     /// Uploads a blob with POST and PUT.
     pub(crate) async fn upload(&self, who: &str, repository: &str, bytes: &[u8]) -> Result<(), String> {
         let uploads = format!("/v2/{repository}/blobs/uploads/");
