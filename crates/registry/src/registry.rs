@@ -3,6 +3,7 @@
 //! Every request goes the same way: the route, the credentials, the repository's name, the right, the method, the
 //! handler. Who has no credentials hears about nothing else first, so that answers tell nobody what there is.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -17,10 +18,12 @@ use crate::blobs::Blobs;
 use crate::body::{Body, RequestBody};
 use crate::catalog::{Catalog, Presence};
 use crate::error::{Code, Error};
+use crate::flight::Flights;
 use crate::handlers::manifest::Manifests;
 use crate::handlers::{blob, listing, manifest, referrers, signatures, token, uploads};
 use crate::limits;
 use crate::name::Repository;
+use crate::pull::ManifestFlights;
 use crate::route::{Route, RouteError};
 use crate::sessions::Sessions;
 use crate::wire::{self, Credentials};
@@ -32,23 +35,30 @@ pub struct Settings {
     pub realm: String,
     /// Path of the token endpoint that challenges name.
     pub token_path: String,
+    /// Whether content that is pulled through is kept.
+    pub mirror: bool,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { realm: "openshift".to_owned(), token_path: "/openshift/token".to_owned() }
+        Settings { realm: "openshift".to_owned(), token_path: "/openshift/token".to_owned(), mirror: true }
     }
 }
 
 /// Fills a buffer with random bytes.
 pub type Chance = Box<dyn Fn(&mut [u8]) + Send + Sync>;
 
-/// Time and chance.
+/// Starts something that goes on by itself.
+pub type Spawn = Box<dyn Fn(BoxFuture<'static, ()>) + Send + Sync>;
+
+/// Time, chance and tasks.
 pub struct Surroundings {
     /// Seconds since 1970.
     pub now: Box<dyn Fn() -> u64 + Send + Sync>,
     /// Random bytes that nobody can guess.
     pub random: Chance,
+    /// Runs a transfer from another registry.
+    pub spawn: Spawn,
 }
 
 impl std::fmt::Debug for Surroundings {
@@ -62,6 +72,8 @@ impl std::fmt::Debug for Surroundings {
 pub struct Origin {
     /// Whether the connection is encrypted.
     pub tls: bool,
+    /// Whose connection it is; guessers are told apart by it.
+    pub address: Option<IpAddr>,
     /// The request; audit and history name it.
     pub request_id: String,
 }
@@ -75,7 +87,10 @@ pub struct Registry {
     pub(crate) settings: Settings,
     pub(crate) sessions: Sessions,
     pub(crate) manifests: Manifests,
-    around: Surroundings,
+    pub(crate) flights: Flights,
+    pub(crate) manifest_flights: ManifestFlights,
+    pub(crate) fetches: tokio::sync::Semaphore,
+    pub(crate) around: Surroundings,
     digest_locks: Vec<tokio::sync::Mutex<()>>,
 }
 
@@ -87,7 +102,7 @@ impl std::fmt::Debug for Registry {
 
 /// A request on its way, as handlers see it.
 pub(crate) struct Call<'a> {
-    pub(crate) registry: &'a Registry,
+    pub(crate) registry: &'a Arc<Registry>,
     pub(crate) parts: &'a Parts,
     pub(crate) who: Subject,
 }
@@ -127,6 +142,9 @@ impl Registry {
             settings,
             sessions: Sessions::default(),
             manifests: Manifests::default(),
+            flights: Flights::default(),
+            manifest_flights: ManifestFlights::default(),
+            fetches: tokio::sync::Semaphore::new(limits::FETCHES),
             around,
             digest_locks: (0..limits::DIGEST_LOCKS).map(|_| tokio::sync::Mutex::default()).collect(),
         }
@@ -142,7 +160,7 @@ impl Registry {
         Box::pin(async move { self.route(&origin, request).await })
     }
 
-    async fn route(&self, origin: &Origin, request: Request<RequestBody>) -> Response<Body> {
+    async fn route(self: &Arc<Self>, origin: &Origin, request: Request<RequestBody>) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().to_owned();
         let route = match Route::parse(&path) {
@@ -163,7 +181,7 @@ impl Registry {
             }
         };
         if route == Route::Token {
-            return marked(token::answer(self, &parts, &origin.request_id).await);
+            return marked(token::answer(self, &parts, origin).await);
         }
         let answered = self.run(origin, route, &parts, body).await;
         let mut response = marked(answered.unwrap_or_else(Error::into_response));
@@ -172,7 +190,7 @@ impl Registry {
     }
 
     async fn run(
-        &self,
+        self: &Arc<Self>,
         origin: &Origin,
         route: Route<'_>,
         parts: &Parts,
@@ -212,21 +230,35 @@ impl Registry {
     }
 
     async fn authenticate(&self, origin: &Origin, route: Route<'_>, parts: &Parts) -> Result<Subject, Error> {
-        let token = match wire::credentials(&parts.headers) {
+        let found = match wire::credentials(&parts.headers) {
             Credentials::None => {
                 return Err(self.bearer_challenge(origin, parts).detail(records(route, &parts.method)));
             }
             Credentials::Anonymous => return Ok(self.access.anonymous(&origin.request_id)),
             Credentials::Unreadable => return Err(self.basic_challenge("failed to decode credentials")),
-            Credentials::Token(token) => token,
-        };
-        let found = self.access.subject(&token, &origin.request_id).await;
-        match found {
-            Ok(who) => Ok(who),
-            Err(AccessError::Refused) => {
-                Err(self.basic_challenge("access denied").detail(records(route, &parts.method)))
+            Credentials::Token(token) => self.access.subject(&token, &origin.request_id).await,
+            Credentials::Basic { user, password } => {
+                self.basic(&user, &password, origin).await.map(|(who, _)| who)
             }
-            Err(AccessError::Unavailable(why)) => Err(Error::unavailable(&why)),
+        };
+        found.map_err(|error| match error {
+            AccessError::Refused => {
+                self.basic_challenge("access denied").detail(records(route, &parts.method))
+            }
+            other => refused(&other),
+        })
+    }
+
+    /// Who shows a name and a password, and whether the password was a token: then the name means nothing.
+    pub(crate) async fn basic(
+        &self,
+        user: &str,
+        password: &str,
+        origin: &Origin,
+    ) -> Result<(Subject, bool), AccessError> {
+        match self.access.subject(password, &origin.request_id).await {
+            Err(AccessError::Refused) => Ok((self.access.person(user, password, origin).await?, false)),
+            found => found.map(|who| (who, true)),
         }
     }
 
@@ -250,7 +282,7 @@ impl Registry {
         match self.access.may(who, right).await {
             Ok(allowed) => Ok(allowed),
             Err(AccessError::Refused) => Ok(false),
-            Err(AccessError::Unavailable(why)) => Err(Error::unavailable(&why)),
+            Err(error) => Err(refused(&error)),
         }
     }
 
@@ -297,6 +329,14 @@ impl Registry {
                 .message(format!("project {:?} does not exist", repository.project()))),
             presence => Ok(presence),
         }
+    }
+}
+
+/// What is told of credentials that nobody can say anything about now.
+fn refused(error: &AccessError) -> Error {
+    match error {
+        AccessError::Guessing => Error::new(Code::TooManyRequests).message(error.to_string()),
+        _ => Error::unavailable(error),
     }
 }
 

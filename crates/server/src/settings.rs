@@ -31,6 +31,16 @@ pub struct Settings {
     pub login: Option<LoginSettings>,
     /// A proxy that has authenticated users already.
     pub front_proxy: Option<FrontProxySettings>,
+    /// The integrated registry.
+    pub registry: RegistrySettings,
+}
+
+/// The integrated registry.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegistrySettings {
+    /// Whether content that is pulled through from other registries is kept here.
+    pub mirror: bool,
 }
 
 /// How many requests of each kind may be in flight at once; no user has more than a fair share of them.
@@ -125,6 +135,12 @@ impl Default for RequestSettings {
             importing: limits::IMPORTS,
             watching: limits::WATCHES,
         }
+    }
+}
+
+impl Default for RegistrySettings {
+    fn default() -> RegistrySettings {
+        RegistrySettings { mirror: true }
     }
 }
 

@@ -135,14 +135,8 @@ impl Surroundings for Import<'_> {
     }
 
     fn pull_secrets(&self, namespace: &str) -> Result<Vec<PullSecret>, String> {
-        let snapshot = self.ctx.cache.snapshot();
-        let prefix = resource::secrets().prefix_in(namespace);
-        let mut secrets = Vec::new();
-        for entry in snapshot.range(&prefix, None) {
-            let secret = streams::decode::<Plain>(entry).map_err(|error| error.to_string())?;
-            secrets.extend(pull_secret(&secret.object)?);
-        }
-        Ok(secrets)
+        let secrets = pull_secrets(self.ctx, namespace).into_iter();
+        secrets.filter_map(|(_, secret)| secret.transpose()).collect()
     }
 
     fn decorate(&self, stream: &mut ImageStream) {
@@ -174,6 +168,18 @@ impl Surroundings for Import<'_> {
             Ok(Written { stream: written.stream.object, images: written.images })
         })
     }
+}
+
+/// All secrets of a namespace as far as they hold credentials for registries, by name. What is wrong with one is told
+/// beside its name.
+pub fn pull_secrets(ctx: &Ctx, namespace: &str) -> Vec<(String, Result<Option<PullSecret>, String>)> {
+    let snapshot = ctx.cache.snapshot();
+    let prefix = resource::secrets().prefix_in(namespace);
+    let read = |entry: &crate::stored::Entry| {
+        let secret = streams::decode::<Plain>(entry).map_err(|error| error.to_string())?;
+        pull_secret(&secret.object)
+    };
+    snapshot.range(&prefix, None).map(|entry| (entry.key.name().to_owned(), read(entry))).collect()
 }
 
 /// A secret as far as it holds credentials for registries.

@@ -73,6 +73,9 @@ pub trait Upload: Send + Sync {
     /// Makes what was taken in so far survive a power cut.
     fn sync(&self) -> Io<'_, Progress>;
 
+    /// Reads of what was taken in so far, also after it became content. The range lies within it.
+    fn read(&self, range: Range<u64>) -> Io<'_, Bytes>;
+
     /// The digest of everything taken in, by any algorithm.
     fn digest(&self, algorithm: Algorithm) -> Io<'_, Digest>;
 

@@ -8,7 +8,7 @@ use oci::Digest;
 use store::{CommitError, Txn};
 
 use crate::blobs::{Read, Resume, Upload};
-use crate::catalog::{Life, Presence};
+use crate::catalog::{Came, Life, Presence};
 use crate::error::{Code, Error};
 use crate::limits;
 use crate::name::Repository;
@@ -41,8 +41,14 @@ impl Registry {
         digest: &Digest,
     ) -> Result<Option<BlobRecord>, Error> {
         let Some(record) = self.stored(digest).await? else { return Ok(None) };
-        let belongs = self.link(repository, digest).await?.is_some()
-            || self.catalog.holds_blob(repository, digest).await?;
+        if self.link(repository, digest).await?.is_some() {
+            return Ok(Some(record));
+        }
+        let belongs = match self.catalog.holds_blob(repository, digest).await? {
+            None => false,
+            Some(Came::Here) => true,
+            Some(Came::Elsewhere) => self.came_from_own_place(repository, digest).await?,
+        };
         Ok(Some(record).filter(|_| belongs))
     }
 
@@ -76,7 +82,9 @@ impl Registry {
     ) -> Result<(), Error> {
         let size = upload.progress().offset;
         let _apart = self.lock_digest(digest).await;
-        if self.blobs.size(digest).await? != Some(size) {
+        // Content without a record may be what a crash left: nobody knows whether its place is durable.
+        let known = records::get::<BlobRecord>(&*self.store, &records::blob_key(digest)).await?;
+        if known.is_none() || self.blobs.size(digest).await? != Some(size) {
             upload.commit(digest).await?;
         }
         let record = BlobRecord { size, needed: self.now() };

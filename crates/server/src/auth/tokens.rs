@@ -145,6 +145,14 @@ pub fn owner(ctx: &Context, token: &str, audiences: &[String]) -> Option<(Actor,
     Some((actor, good_for))
 }
 
+/// When a token that is bound to a secret (by its identity) was made and when it ends, in seconds since 1970; `None` for
+/// any other one.
+pub fn lifetime(ctx: &Context, token: &str, secret: &str) -> Option<(i64, i64)> {
+    let claims: Claims = ctx.authenticator.signer.verify(token)?;
+    let bound = claims.kubernetes.secret.is_some_and(|bound| bound.uid == secret);
+    bound.then_some((claims.iat, claims.exp))
+}
+
 /// The identity of what is stored under a key and not about to go.
 fn find(ctx: &Context, key: &str) -> Option<Box<str>> {
     let snapshot = ctx.cache.snapshot();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use oci::client::{RegistryError, RepositoryClient, RepositorySettings, Selector, Transport};
+use oci::client::{BlobStream, RegistryError, RepositoryClient, RepositorySettings, Selector, Transport};
 use oci::keyring::Credentials;
 use oci::{Digest, Manifest};
 use tokio::time::Instant;
@@ -126,7 +126,17 @@ impl Repo {
 
     /// A blob's length, 0 when the registry does not say.
     pub async fn blob_size(&self, digest: &Digest) -> Result<u64, AskError> {
-        Ok(self.ask(async { self.client.head_blob(digest).await }).await?.unwrap_or_default())
+        Ok(self.blob_length(digest).await?.unwrap_or_default())
+    }
+
+    /// A blob's length, if the registry says it.
+    pub async fn blob_length(&self, digest: &Digest) -> Result<Option<u64>, AskError> {
+        self.ask(async { self.client.head_blob(digest).await }).await
+    }
+
+    /// A blob; nobody has checked its digest yet.
+    pub async fn blob(&self, digest: &Digest) -> Result<BlobStream, AskError> {
+        self.ask(async { self.client.open_blob(digest).await }).await
     }
 
     /// All tags.

@@ -7,6 +7,7 @@ mod access;
 mod catalog;
 mod contents;
 mod images;
+mod places;
 mod push;
 
 use std::io;
@@ -44,16 +45,32 @@ pub async fn open(ctx: &Ctx) -> io::Result<Arc<Registry>> {
     let around = Surroundings {
         now: Box::new(move || u64::try_from(clock.timestamp().as_second()).unwrap_or(0)),
         random: Box::new(move |buffer| random.random.fill(buffer)),
+        spawn: spawner(ctx),
     };
     let catalog = Arc::new(Streams::new(Arc::clone(ctx)));
     let access = Arc::new(Rights::new(Arc::clone(ctx)));
     let store = Arc::clone(&ctx.store);
-    let registry = Arc::new(Registry::new(catalog, access, blobs, store, around, Settings::default()));
+    let settings = Settings { mirror: ctx.settings.registry.mirror, ..Settings::default() };
+    let registry = Arc::new(Registry::new(catalog, access, blobs, store, around, settings));
     let left = registry.recover().await.map_err(io::Error::other)?;
     if left > 0 {
         info!(left, "removed what unfinished uploads left behind");
     }
     Ok(registry)
+}
+
+/// Transfers from other registries end with the server; nothing of them counts before they are whole.
+fn spawner(ctx: &Ctx) -> ::registry::Spawn {
+    let tasks = ctx.tasks.clone();
+    Box::new(move |transfer| {
+        let stop = tasks.clone();
+        tasks.spawn_small(async move {
+            tokio::select! {
+                () = transfer => {}
+                () = stop.stopping() => {}
+            }
+        });
+    })
 }
 
 /// Starts to listen. On a loopback address the registry speaks plain HTTP, as clients expect of one there; elsewhere TLS.
@@ -67,6 +84,7 @@ pub fn start(
     let tls = Some(tls).filter(|_| !address.ip().is_loopback());
     let handler = Arc::new(Front { ctx: Arc::clone(ctx), registry: Arc::clone(registry) });
     ctx.tasks.spawn("registry", listen::serve(listener, tls, handler, ctx.tasks.clone()));
+    crate::account_secrets::start(ctx);
     ctx.tasks.spawn("registry collection", collect(Arc::clone(ctx), Arc::clone(registry)));
 }
 
@@ -107,7 +125,8 @@ impl Handler for Front {
 impl Front {
     async fn answer(&self, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
         let start = Instant::now();
-        let origin = Origin { tls: peer.tls, request_id: self.ctx.random.uid() };
+        let address = peer.address.map(|address| address.ip());
+        let origin = Origin { tls: peer.tls, address, request_id: self.ctx.random.uid() };
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let request = request.map(|body| RequestBody::new(body.map_err(Into::into)));
         let response = Arc::clone(&self.registry).answer(origin.clone(), request).await;

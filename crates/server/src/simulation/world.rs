@@ -184,5 +184,6 @@ fn settings() -> Settings {
         audit: crate::settings::AuditSettings { log: "off".to_owned(), ..Default::default() },
         login: None,
         front_proxy: None,
+        registry: Default::default(),
     }
 }

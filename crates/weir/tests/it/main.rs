@@ -11,6 +11,7 @@ mod cli;
 mod conformance;
 mod crash;
 mod hostile;
+mod integrated;
 mod registry;
 mod replay;
 mod screen;
