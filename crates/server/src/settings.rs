@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::control::Pace;
 use crate::limits;
 
 /// The server's settings.
@@ -111,8 +112,10 @@ pub struct ImageSettings {
     pub image_stream_import_mode: String,
     /// Seconds between two imports of a scheduled tag.
     pub scheduled_import_seconds: u64,
-    /// Scheduled imports that may start in a minute.
-    pub scheduled_imports_per_minute: u32,
+    /// Tags of a repository that are followed when a stream follows a whole repository; 0 and -1 mean all.
+    pub max_images_followed_per_repository: i64,
+    /// Looks at followed tags that may start in a minute; -1 for as many as the registries allow, 0 for none at all.
+    pub scheduled_imports_per_minute: i64,
     /// Imports that the server runs at once by itself.
     pub concurrent_imports: usize,
 }
@@ -170,7 +173,8 @@ impl Default for ImageSettings {
             max_images_bulk_imported_per_repository: 0,
             image_stream_import_mode: String::new(),
             scheduled_import_seconds: 15 * 60,
-            scheduled_imports_per_minute: 60,
+            max_images_followed_per_repository: 0,
+            scheduled_imports_per_minute: -1,
             concurrent_imports: 8,
         }
     }
@@ -184,6 +188,16 @@ impl ImageSettings {
             0 => Some(DEFAULT),
             limit => usize::try_from(limit).ok(),
         }
+    }
+
+    /// Tags of a repository that are followed; `None` means all.
+    pub fn followed_limit(&self) -> Option<usize> {
+        usize::try_from(self.max_images_followed_per_repository).ok().filter(|limit| *limit > 0)
+    }
+
+    /// How many looks at followed tags may start.
+    pub fn scheduled_pace(&self) -> Pace {
+        u32::try_from(self.scheduled_imports_per_minute).map_or(Pace::Free, Pace::PerMinute)
     }
 
     /// The import mode of tags that name none.
