@@ -41,6 +41,7 @@ pub use catalog::{
     Answer, Came, Catalog, CatalogError, Held, Life, Presence, Push, PushError, Pushed, Signature, Signed,
 };
 pub use error::{Code, Error};
+pub use handlers::blob::PulledThrough;
 pub use name::Repository;
-pub use registry::{Chance, Origin, Registry, Settings, Spawn, Surroundings};
+pub use registry::{Chance, MetricsAccess, Origin, Registry, Settings, Spawn, Surroundings};
 pub use upstream::{Told, Upstream, UpstreamError};

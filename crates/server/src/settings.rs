@@ -41,6 +41,24 @@ pub struct Settings {
 pub struct RegistrySettings {
     /// Whether content that is pulled through from other registries is kept here.
     pub mirror: bool,
+    /// The registry's counters at its own address; the API's `/metrics` has them in any case.
+    pub metrics: RegistryMetrics,
+}
+
+/// The registry's counters at its own address.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegistryMetrics {
+    /// Whether they can be read there.
+    pub enabled: bool,
+    /// A token that is good for them alone; without it, a right on `registry/metrics` is needed.
+    pub secret: String,
+}
+
+impl std::fmt::Debug for RegistryMetrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RegistryMetrics").field("enabled", &self.enabled).finish_non_exhaustive()
+    }
 }
 
 /// How many requests of each kind may be in flight at once; no user has more than a fair share of them.
@@ -140,7 +158,7 @@ impl Default for RequestSettings {
 
 impl Default for RegistrySettings {
     fn default() -> RegistrySettings {
-        RegistrySettings { mirror: true }
+        RegistrySettings { mirror: true, metrics: RegistryMetrics::default() }
     }
 }
 

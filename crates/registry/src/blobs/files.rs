@@ -153,6 +153,15 @@ impl Blobs for FileBlobs {
             ignore_missing(fs::remove_dir(dir))
         })
     }
+
+    fn check(&self) -> Io<'_, ()> {
+        let blobs = self.clone();
+        blocking(move || {
+            let uploads = File::open(blobs.root.join("uploads"))?;
+            File::open(blobs.root.join("blobs"))?.metadata()?;
+            blobs.check_space(&uploads, 0)
+        })
+    }
 }
 
 /// Reads a file piece by piece, one piece ahead of who takes them.

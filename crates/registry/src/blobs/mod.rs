@@ -107,4 +107,7 @@ pub trait Blobs: Send + Sync + 'static {
 
     /// Removes content. What is not there is no error.
     fn delete<'a>(&'a self, digest: &'a Digest) -> Io<'a, ()>;
+
+    /// Whether content can be read and written; an error says why not.
+    fn check(&self) -> Io<'_, ()>;
 }

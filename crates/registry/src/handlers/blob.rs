@@ -17,6 +17,10 @@ use crate::records;
 use crate::registry::Call;
 use crate::wire;
 
+/// Goes with an answer whose content was not here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PulledThrough;
+
 /// Bytes of a blob, from and to.
 type Part = std::ops::Range<u64>;
 
@@ -94,14 +98,16 @@ async fn pull_through(
         return Err(unknown(digest));
     }
     if call.is_head() {
-        return Ok(match registry.claimed_size(&upstreams, digest).await? {
+        let mut response = match registry.claimed_size(&upstreams, digest).await? {
             Some(size) => head(call, digest, size)?.0,
             None => {
                 let mut response = Response::new(Body::empty());
                 describe(&mut response, digest);
                 response
             }
-        });
+        };
+        response.extensions_mut().insert(PulledThrough);
+        return Ok(response);
     }
     for _ in 0..limits::ATTEMPTS {
         let flight = registry.fetch(upstreams.clone(), digest, registry.settings.mirror);
@@ -114,6 +120,7 @@ async fn pull_through(
         let length = part.end - part.start;
         if let Some(bytes) = flight.read(part) {
             *response.body_mut() = Body::stream(bytes.boxed(), Some(length));
+            response.extensions_mut().insert(PulledThrough);
             return Ok(response);
         }
     }
