@@ -35,7 +35,7 @@ mod upstream;
 mod wire;
 
 pub use access::{Access, AccessError, Right, Subject};
-pub use blobs::{Blobs, FileBlobs, Io, Progress, Read, Resume, Upload};
+pub use blobs::{Blobs, FileBlobs, Io, ObjectBlobs, ObjectSettings, Pieces, Progress, Resume, Upload};
 pub use body::{Body, BoxError, RequestBody};
 pub use catalog::{
     Answer, Came, Catalog, CatalogError, Held, Life, Presence, Push, PushError, Pushed, Signature, Signed,

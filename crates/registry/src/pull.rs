@@ -156,7 +156,7 @@ impl Registry {
     ) -> Result<Arc<dyn Upload>, UpstreamError> {
         let failed = |why: String| UpstreamError::Failed(format!("{}: {why}", upstream.place()));
         let blob = upstream.open(digest).await?;
-        let upload = self.blobs.open(id, Resume::New(digest.algorithm())).await;
+        let upload = self.blobs.open(id, Resume::Shared(digest.algorithm())).await;
         let upload = upload.map_err(|error| failed(error.to_string()))?;
         flight.update(|state| {
             state.upload = Some(Arc::clone(&upload));

@@ -43,6 +43,34 @@ pub struct RegistrySettings {
     pub mirror: bool,
     /// The registry's counters at its own address; the API's `/metrics` has them in any case.
     pub metrics: RegistryMetrics,
+    /// An object store for content; without it content is kept in files below the data directory.
+    pub s3: Option<S3Settings>,
+}
+
+/// An object store that speaks S3. Keys that are not given come from the environment, as for other programs.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct S3Settings {
+    /// Bucket.
+    pub bucket: String,
+    /// Region.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// Address of a store that is not Amazon's.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// Id of the key.
+    #[serde(default)]
+    pub access_key_id: Option<String>,
+    /// File that holds the key itself.
+    #[serde(default)]
+    pub secret_access_key_file: Option<PathBuf>,
+    /// Whether it may be spoken to without TLS.
+    #[serde(default)]
+    pub allow_http: bool,
+    /// Whether clients are sent to the store for content.
+    #[serde(default)]
+    pub redirect: bool,
 }
 
 /// The registry's counters at its own address.
@@ -158,7 +186,7 @@ impl Default for RequestSettings {
 
 impl Default for RegistrySettings {
     fn default() -> RegistrySettings {
-        RegistrySettings { mirror: true, metrics: RegistryMetrics::default() }
+        RegistrySettings { mirror: true, metrics: RegistryMetrics::default(), s3: None }
     }
 }
 

@@ -6,7 +6,6 @@ use oci::Digest;
 use store::Txn;
 
 use super::content;
-use crate::blobs::Read;
 use crate::body::Body;
 use crate::error::{Code, Error};
 use crate::limits;
@@ -48,15 +47,15 @@ pub(crate) async fn answer(
     if call.is_head() || length == 0 {
         return Ok(response);
     }
-    match call.registry.blobs.read(&digest, part).await? {
-        Read::Bytes(bytes) => *response.body_mut() = Body::stream(bytes, Some(length)),
-        Read::Redirect(url) => {
-            *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
-            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-            response.headers_mut().remove(header::CONTENT_RANGE);
-            wire::set(&mut response, header::LOCATION, url);
-        }
+    if let Some(url) = call.registry.blobs.redirect(&digest).await? {
+        *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        response.headers_mut().remove(header::CONTENT_RANGE);
+        wire::set(&mut response, header::LOCATION, url);
+        return Ok(response);
     }
+    let pieces = call.registry.blobs.read(&digest, part).await?;
+    *response.body_mut() = Body::stream(pieces, Some(length));
     Ok(response)
 }
 

@@ -17,9 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::registry::{
-    Blobs, Error, FileBlobs, MetricsAccess, Origin, Registry, RequestBody, Settings, Surroundings,
-};
+use ::registry::{Error, MetricsAccess, Origin, Registry, RequestBody, Settings, Surroundings};
 use http::{Request, Response, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
@@ -44,8 +42,7 @@ const COLLECT_PERIOD: Duration = Duration::from_secs(3600);
 /// # Errors
 /// When its directories cannot be used or its records cannot be read.
 pub async fn open(ctx: &Ctx) -> io::Result<Arc<Registry>> {
-    let root = ctx.settings.data_dir.join(DIRECTORY);
-    let inner: Arc<dyn Blobs> = Arc::new(FileBlobs::open(&root)?);
+    let inner = storage::open(ctx, &ctx.settings.data_dir.join(DIRECTORY))?;
     ctx.tasks.spawn("registry storage", storage::watch(Arc::clone(ctx), Arc::clone(&inner)));
     let blobs = Arc::new(storage::Measured { ctx: Arc::clone(ctx), inner });
     let (clock, random, counted) = (ctx.clock, Arc::clone(ctx), Arc::clone(ctx));

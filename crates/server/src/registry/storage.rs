@@ -1,11 +1,13 @@
 //! The registry's storage as the server runs it: measured, and watched. While it is not there the server is not ready and
 //! the registry answers 503, so that clients go elsewhere or try again.
 
+use std::io;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::registry::{Blobs, Io, Read, Resume, Upload};
+use ::registry::{Blobs, FileBlobs, Io, ObjectBlobs, ObjectSettings, Pieces, Resume, Upload};
 use futures_util::FutureExt;
 use oci::Digest;
 use tokio::time::Instant;
@@ -17,6 +19,41 @@ use crate::context::Ctx;
 /// How often the storage is looked at, and how often it must fail in a row to count as gone.
 const PERIOD: Duration = Duration::from_secs(10);
 const THRESHOLD: usize = 3;
+
+/// How long a request to an object store is tried again while it fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Opens the storage that the settings name.
+///
+/// # Errors
+/// When its directories cannot be used, or the settings do not fit together.
+pub(super) fn open(ctx: &Ctx, root: &Path) -> io::Result<Arc<dyn Blobs>> {
+    let Some(s3) = &ctx.settings.registry.s3 else { return Ok(Arc::new(FileBlobs::open(root)?)) };
+    let secret = match &s3.secret_access_key_file {
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?,
+        None => String::new(),
+    };
+    let keys = match (&s3.access_key_id, secret.trim()) {
+        (Some(id), secret) if !secret.is_empty() => Some((id.clone(), secret.to_owned())),
+        (None, "") => None,
+        _ => {
+            let why = "registry.s3 needs both accessKeyId and secretAccessKeyFile, or neither";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+    };
+    let settings = ObjectSettings {
+        bucket: s3.bucket.clone(),
+        region: s3.region.clone(),
+        endpoint: s3.endpoint.clone(),
+        keys,
+        allow_http: s3.allow_http,
+        redirect: s3.redirect,
+        spool: root.join("spool"),
+        patience: PATIENCE,
+    };
+    Ok(Arc::new(ObjectBlobs::open(&settings, Arc::clone(&ctx.store))?))
+}
 
 /// Storage whose work is counted.
 pub(super) struct Measured {
@@ -44,12 +81,12 @@ impl Measured {
     }
 }
 
-fn code(error: &std::io::Error) -> &'static str {
+fn code(error: &io::Error) -> &'static str {
     match error.kind() {
-        std::io::ErrorKind::NotFound => "PATH_NOT_FOUND",
-        std::io::ErrorKind::ReadOnlyFilesystem => "READ_ONLY_FILESYSTEM",
-        std::io::ErrorKind::FileTooLarge => "FILE_TOO_LARGE",
-        std::io::ErrorKind::StorageFull => "DEVICE_OUT_OF_SPACE",
+        io::ErrorKind::NotFound => "PATH_NOT_FOUND",
+        io::ErrorKind::ReadOnlyFilesystem => "READ_ONLY_FILESYSTEM",
+        io::ErrorKind::FileTooLarge => "FILE_TOO_LARGE",
+        io::ErrorKind::StorageFull => "DEVICE_OUT_OF_SPACE",
         _ => "UNKNOWN",
     }
 }
@@ -79,8 +116,12 @@ impl Blobs for Measured {
         .boxed()
     }
 
-    fn read<'a>(&'a self, digest: &'a Digest, range: Range<u64>) -> Io<'a, Read> {
+    fn read<'a>(&'a self, digest: &'a Digest, range: Range<u64>) -> Io<'a, Pieces> {
         self.timed("StorageDriver.Reader", self.inner.read(digest, range))
+    }
+
+    fn redirect<'a>(&'a self, digest: &'a Digest) -> Io<'a, Option<String>> {
+        self.timed("StorageDriver.URLFor", self.inner.redirect(digest))
     }
 
     fn list(&self, first: u8) -> Io<'_, Vec<Digest>> {
