@@ -164,7 +164,7 @@ impl Registry {
         });
         let body = RequestBody::new(blob.body.map_err(BoxError::from));
         let limit = blob.size.unwrap_or(limits::FETCH_BYTES).min(limits::FETCH_BYTES);
-        let terms = Terms { limit: Some(limit), silence: limits::SILENCE };
+        let terms = Terms { limit: Some(limit), silence: limits::SILENCE, eager: true };
         let arrived = |offset| flight.update(|state| state.arrived = offset);
         intake::take_in(&*upload, body, terms, &arrived).await.map_err(|broken| match broken {
             Broken::Lost(why) => failed(why),
