@@ -185,6 +185,7 @@ pub async fn context(
         authorizer: Authorizer::new(Arc::clone(&cache)),
         cache,
         failure: Arc::default(),
+        storage_trouble: arc_swap::ArcSwapOption::empty(),
         transport: Arc::new(web),
         imports,
         timetable: Arc::new(timetable),

@@ -42,6 +42,52 @@ pub struct Settings {
 pub struct RegistrySettings {
     /// Whether content that is pulled through from other registries is kept here.
     pub mirror: bool,
+    /// The registry's counters at its own address; the API's `/metrics` has them in any case.
+    pub metrics: RegistryMetrics,
+    /// An object store for content; without it content is kept in files below the data directory.
+    pub s3: Option<S3Settings>,
+}
+
+/// An object store that speaks S3. Keys that are not given come from the environment, as for other programs.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct S3Settings {
+    /// Bucket.
+    pub bucket: String,
+    /// Region.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// Address of a store that is not Amazon's.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// Id of the key.
+    #[serde(default)]
+    pub access_key_id: Option<String>,
+    /// File that holds the key itself.
+    #[serde(default)]
+    pub secret_access_key_file: Option<PathBuf>,
+    /// Whether it may be spoken to without TLS.
+    #[serde(default)]
+    pub allow_http: bool,
+    /// Whether clients are sent to the store for content.
+    #[serde(default)]
+    pub redirect: bool,
+}
+
+/// The registry's counters at its own address.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegistryMetrics {
+    /// Whether they can be read there.
+    pub enabled: bool,
+    /// A token that is good for them alone; without it, a right on `registry/metrics` is needed.
+    pub secret: String,
+}
+
+impl std::fmt::Debug for RegistryMetrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RegistryMetrics").field("enabled", &self.enabled).finish_non_exhaustive()
+    }
 }
 
 /// How many requests of each kind may be in flight at once; no user has more than a fair share of them.
@@ -143,7 +189,7 @@ impl Default for RequestSettings {
 
 impl Default for RegistrySettings {
     fn default() -> RegistrySettings {
-        RegistrySettings { mirror: true }
+        RegistrySettings { mirror: true, metrics: RegistryMetrics::default(), s3: None }
     }
 }
 

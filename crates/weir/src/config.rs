@@ -70,6 +70,17 @@ mod tests {
     }
 
     #[test]
+    fn the_registry_may_keep_content_in_an_object_store() {
+        let text = "registry:\n  mirror: false\n  s3:\n    bucket: images\n    allowHttp: true\n";
+        let registry = parse(text).unwrap().registry;
+        assert!(!registry.mirror && !registry.metrics.enabled);
+        let s3 = registry.s3.unwrap();
+        assert_eq!((s3.bucket.as_str(), s3.allow_http, s3.redirect), ("images", true, false));
+        assert!(parse("registry:\n  s3: {region: nowhere}\n").is_err());
+        assert_eq!(parse("").unwrap().registry, RegistrySettings::default());
+    }
+
+    #[test]
     fn requests_and_the_audit_log_have_defaults_for_what_is_not_said() {
         let file = parse("requests:\n  importing: 7\naudit:\n  log: off\n").unwrap();
         assert_eq!(file.requests, RequestSettings { importing: 7, ..RequestSettings::default() });
