@@ -8,6 +8,7 @@ mod api;
 mod audit;
 mod badinput;
 mod cli;
+mod clients;
 mod conformance;
 mod crash;
 mod registry;
