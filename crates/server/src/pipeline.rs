@@ -160,6 +160,7 @@ impl Pipeline {
             return Ok(oauth::answer(&self.ctx, peer, asked).await?.unwrap_or_else(routes::not_found));
         }
         seen.decision = Decision::Unauthenticated;
+        auth::prepare(&self.ctx, &parts.headers).await;
         let actor = auth::authenticate(&self.ctx, peer, &parts.headers)?;
         seen.decision = Decision::None;
         let place = place.claim(&actor.user)?;

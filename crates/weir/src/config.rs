@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use server::settings::{AuditSettings, FrontProxySettings, ImageSettings, LoginSettings, RequestSettings};
+use server::settings::{
+    AuditSettings, FrontProxySettings, ImageSettings, LoginSettings, OidcSettings, RequestSettings,
+};
 
 /// What a configuration file can hold.
 #[derive(Debug, Default, Deserialize)]
@@ -29,6 +31,8 @@ pub(crate) struct File {
     pub login: Option<LoginSettings>,
     /// A proxy that has authenticated users already.
     pub front_proxy: Option<FrontProxySettings>,
+    /// An identity provider whose tokens are taken.
+    pub oidc: Option<OidcSettings>,
 }
 
 /// Reads a configuration file.

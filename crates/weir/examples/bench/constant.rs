@@ -56,5 +56,6 @@ fn settings(data: &Path, address: SocketAddr) -> Settings {
         audit: server::settings::AuditSettings { log: "off".to_owned(), ..Default::default() },
         login: None,
         front_proxy: None,
+        oidc: None,
     }
 }

@@ -18,6 +18,7 @@ mod server;
 mod session;
 mod transcript;
 mod upstream;
+mod watches;
 
 use std::path::PathBuf;
 
