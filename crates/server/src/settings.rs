@@ -2,6 +2,7 @@
 //!
 //! One plain structure that flags and the YAML file both fill; every part of the server reads it and nothing else.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub front_proxy: Option<FrontProxySettings>,
     /// The integrated registry.
     pub registry: RegistrySettings,
+    /// An identity provider whose tokens are taken.
+    pub oidc: Option<OidcSettings>,
 }
 
 /// The integrated registry.
@@ -140,6 +143,38 @@ pub struct FrontProxySettings {
     /// Names the proxy's certificate may carry; empty means any.
     #[serde(default)]
     pub allowed_names: Vec<String>,
+}
+
+/// An identity provider (OpenID Connect) whose tokens are taken.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OidcSettings {
+    /// What tokens and the provider's configuration name as the issuer, to the letter; begins with https.
+    pub issuer_url: String,
+    /// Whom tokens are for; one of these must be among a token's audiences.
+    pub audiences: Vec<String>,
+    /// The claim that is a user's name.
+    #[serde(default = "subject")]
+    pub username_claim: String,
+    /// What is put before names; without it the issuer and `#`, or nothing before e-mail addresses.
+    #[serde(default)]
+    pub username_prefix: Option<String>,
+    /// The claim that lists a user's groups; without it there are none.
+    #[serde(default)]
+    pub groups_claim: Option<String>,
+    /// What is put before groups.
+    #[serde(default)]
+    pub groups_prefix: String,
+    /// Claims that tokens must have, with their values.
+    #[serde(default)]
+    pub required_claims: BTreeMap<String, String>,
+    /// Certificates (PEM) that the provider's may be signed by, beside the system's.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+}
+
+fn subject() -> String {
+    "sub".to_owned()
 }
 
 /// Settings about images, streams and imports. The names are those of OpenShift's `imagePolicyConfig` where it has them.

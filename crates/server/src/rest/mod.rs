@@ -93,7 +93,7 @@ fn offered(resource: &Resource) -> negotiate::Offer {
                 | View::AccountToken
         )
     );
-    let protobuf = machinery::protobuf::transcode::is_offered(resource.group, resource.kind);
+    let protobuf = machinery::protobuf::transcode::is_offered(&resource.api_version(), resource.kind);
     negotiate::Offer { protobuf, table, metadata: !plain_only, discovery: false }
 }
 
