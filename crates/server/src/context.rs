@@ -10,7 +10,9 @@ use store::{Revision, Store};
 use crate::audit::Audit;
 use crate::auth::{Authenticator, Authorizer};
 use crate::clock::Clock;
+use crate::deliver::Outbox;
 use crate::fairness::InFlight;
+use crate::hooks::Hooks;
 use crate::import;
 use crate::limits;
 use crate::metrics::Metrics;
@@ -43,6 +45,12 @@ pub struct Context {
     pub failure: Arc<OnceLock<String>>,
     /// Other people's registries.
     pub transport: Arc<dyn oci::client::Transport>,
+    /// Receivers of events.
+    pub webhooks: Arc<dyn oci::client::Transport>,
+    /// What comes from registries.
+    pub hooks: Hooks,
+    /// Moves that are to be told of.
+    pub outbox: Outbox,
     /// The import engine's shared state.
     pub imports: import::Engine,
     /// Who is who.

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use server::settings::{
     AuditSettings, FrontProxySettings, ImageSettings, LoginSettings, RegistrySettings, RequestSettings,
+    WebhookSettings,
 };
 
 /// What a configuration file can hold.
@@ -33,6 +34,8 @@ pub(crate) struct File {
     pub front_proxy: Option<FrontProxySettings>,
     /// The integrated registry.
     pub registry: RegistrySettings,
+    /// Events that go out.
+    pub webhooks: WebhookSettings,
 }
 
 /// Reads a configuration file.

@@ -5,6 +5,8 @@
 
 mod account_tokens;
 mod call;
+mod consumers;
+mod deliveries;
 mod fields;
 mod identity;
 mod image_tags;
@@ -40,6 +42,7 @@ use machinery::request::{RequestInfo, Verb};
 use machinery::status::ApiError;
 
 pub use call::Call;
+pub use deliveries::make;
 pub use reply::Reply;
 pub use watch::watch;
 pub use workloads::{put_workload, start_build, tell};
@@ -83,6 +86,8 @@ fn offered(resource: &Resource) -> negotiate::Offer {
                 | View::Signature
                 | View::StreamSecrets
                 | View::Ledger
+                | View::Consumers
+                | View::Retry
                 | View::RollOut
                 | View::StartBuild
                 | View::Review
@@ -152,6 +157,8 @@ pub async fn dispatch(call: &Call) -> Result<Reply, ApiError> {
             View::Signature => signatures::answer(call).await,
             View::Project | View::ProjectRequest => projects::answer(call, view).await,
             View::Ledger => ledger::get(call).await,
+            View::Consumers => consumers::get(call),
+            View::Retry => deliveries::retry(call).await,
             View::WorkloadStatus => workloads::status(call).await,
             View::RollOut => workloads::roll_out(call).await,
             View::StartBuild => workloads::build(call).await,

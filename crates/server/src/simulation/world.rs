@@ -185,5 +185,6 @@ fn settings() -> Settings {
         login: None,
         front_proxy: None,
         registry: Default::default(),
+        webhooks: Default::default(),
     }
 }

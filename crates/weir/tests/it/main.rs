@@ -10,8 +10,10 @@ mod badinput;
 mod cli;
 mod conformance;
 mod crash;
+mod hooks;
 mod hostile;
 mod integrated;
+mod receiver;
 mod registry;
 mod replay;
 mod screen;
@@ -19,6 +21,7 @@ mod server;
 mod session;
 mod transcript;
 mod upstream;
+mod webhooks;
 
 use std::path::PathBuf;
 
