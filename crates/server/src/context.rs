@@ -12,7 +12,9 @@ use crate::audit::Audit;
 use crate::auth::{Authenticator, Authorizer};
 use crate::clock::Clock;
 use crate::control::Timetable;
+use crate::deliver::Outbox;
 use crate::fairness::InFlight;
+use crate::hooks::Hooks;
 use crate::import;
 use crate::limits;
 use crate::metrics::Metrics;
@@ -47,6 +49,12 @@ pub struct Context {
     pub storage_trouble: ArcSwapOption<String>,
     /// Other people's registries.
     pub transport: Arc<dyn oci::client::Transport>,
+    /// Receivers of events.
+    pub webhooks: Arc<dyn oci::client::Transport>,
+    /// What comes from registries.
+    pub hooks: Hooks,
+    /// Moves that are to be told of.
+    pub outbox: Outbox,
     /// The import engine's shared state.
     pub imports: import::Engine,
     /// When which followed tag is looked at.

@@ -24,6 +24,10 @@ pub struct Metrics {
     pub watches: Gauge,
     /// Imports that were made, by outcome.
     pub imports: Family<OutcomeLabels, Counter>,
+    /// Calls of hooks, by outcome.
+    pub hooks: Family<OutcomeLabels, Counter>,
+    /// Attempts to deliver events and objects, by outcome.
+    pub deliveries: Family<OutcomeLabels, Counter>,
     /// Tags that moved, by cause.
     pub moves: Family<CauseLabels, Counter>,
     /// Lines of the audit log that were lost because the disk could not keep up.
@@ -74,6 +78,7 @@ impl Default for Metrics {
         let requests = Family::<RequestLabels, Counter>::default();
         let durations = Family::<VerbLabels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
         let (watches, imports, moves) = (Gauge::default(), Family::default(), Family::default());
+        let (hooks, deliveries) = (Family::default(), Family::default());
         let audit_dropped = Counter::default();
         let images = Measures::default();
         images.register(&mut registry);
@@ -81,6 +86,8 @@ impl Default for Metrics {
         registry.register("apiserver_request_duration_seconds", "Time requests took", durations.clone());
         registry.register("apiserver_longrunning_requests", "Watches that are open", watches.clone());
         registry.register("weir_imports", "Images that were imported, by outcome", imports.clone());
+        registry.register("weir_hook_calls", "Calls of hooks, by outcome", hooks.clone());
+        registry.register("weir_deliveries", "Attempts to deliver, by outcome", deliveries.clone());
         registry.register("weir_tag_moves", "Tags that moved, by cause", moves.clone());
         registry.register(
             "weir_audit_dropped",
@@ -94,6 +101,8 @@ impl Default for Metrics {
             durations,
             watches,
             imports,
+            hooks,
+            deliveries,
             moves,
             audit_dropped,
         }

@@ -5,6 +5,8 @@
 use crate::admission::kinds as core;
 use crate::auth::oauth;
 use crate::auth::rbac::{self, kinds};
+use crate::deliver::kinds as deliver;
+use crate::hooks::kinds as hooks;
 use crate::plain::{self, PlainRules};
 use crate::workload;
 
@@ -76,6 +78,8 @@ pub enum View {
     ProjectRequest,
     Ledger,
     Upstream,
+    Consumers,
+    Retry,
     WorkloadStatus,
     RollOut,
     StartBuild,
@@ -511,7 +515,34 @@ pub static RESOURCES: &[Resource] = &[
     entry(USER, "users", "user", "User", &["get"], IDENTITY_VIEW).cluster(),
     entry(WEIR, "upstreams", "upstream", "Upstream", &["get", "list"], Source::View(View::Upstream))
         .cluster(),
+    entry(
+        WEIR,
+        "deliveries",
+        "delivery",
+        "Delivery",
+        &["delete", "deletecollection", "get", "list", "watch"],
+        Source::Plain(&deliver::DELIVERY),
+    ),
+    entry(WEIR, "deliveries/retry", "", "Delivery", CREATE, Source::View(View::Retry)),
+    entry(WEIR, "hooks", "hook", "Hook", STORED, Source::Plain(&hooks::HOOK)).cluster(),
     entry(WEIR, "imagestreams/ledger", "", "LedgerEntryList", &["get"], Source::View(View::Ledger)),
+    entry(WEIR, "imagestreams/triggers", "", "ConsumerList", &["get"], Source::View(View::Consumers)),
+    entry(
+        WEIR,
+        "objecttriggers",
+        "objecttrigger",
+        "ObjectTrigger",
+        STORED,
+        Source::Plain(&deliver::OBJECT_TRIGGER),
+    ),
+    entry(
+        WEIR,
+        "webhooktriggers",
+        "webhooktrigger",
+        "WebhookTrigger",
+        STORED,
+        Source::Plain(&deliver::WEBHOOK_TRIGGER),
+    ),
 ];
 
 /// The entry of a resource (or, with a subresource, of that).

@@ -183,6 +183,14 @@ pub fn error(error: &ApiError, manner: Manner) -> Response<Body> {
     response
 }
 
+/// 202 and what is made of it.
+pub fn accepted(said: &serde_json::Value) -> Response<Body> {
+    let bytes = json::pretty_value(said, b"  ");
+    let mut response = with_type(Response::new(Body::from(bytes)), "application/json");
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response
+}
+
 fn document(code: u16, bytes: Bytes, shape: &Shape) -> Response<Body> {
     let (bytes, kind) = match shape.encoding {
         Encoding::Yaml => (yaml_of(&bytes), "application/yaml"),

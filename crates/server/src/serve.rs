@@ -163,6 +163,10 @@ pub async fn context(
 ) -> Result<Ctx, ServeError> {
     let web = WebTransport::new(WebSettings::default())
         .map_err(|error| ServeError::Transport(error.to_string()))?;
+    let addresses = settings.webhooks.addresses().map_err(ServeError::Setting)?;
+    let webhooks =
+        WebSettings { addresses, user_agent: "weir".to_owned(), no_proxy: true, ..Default::default() };
+    let webhooks = WebTransport::new(webhooks).map_err(|error| ServeError::Transport(error.to_string()))?;
     let renderer = Renderer::new(settings.images.clone());
     let cache = Cache::start(&*store, renderer, CacheLimits::default()).await?;
     let imports = import::Engine::new(&settings);
@@ -187,6 +191,9 @@ pub async fn context(
         failure: Arc::default(),
         storage_trouble: arc_swap::ArcSwapOption::empty(),
         transport: Arc::new(web),
+        webhooks: Arc::new(webhooks),
+        outbox: Default::default(),
+        hooks: Default::default(),
         imports,
         timetable: Arc::new(timetable),
         authenticator,
@@ -232,6 +239,9 @@ fn open_store(dir: PathBuf) -> Result<Opened, ServeError> {
 
 fn start_tasks(ctx: &Ctx, authority: Authority, tls: TlsSettings, api: SocketAddr) {
     surroundings::start_controllers(ctx);
+    ctx.tasks.spawn("hooks", crate::hooks::run(Arc::clone(ctx)));
+    ctx.tasks.spawn("outbox", crate::deliver::outbox::run(Arc::clone(ctx)));
+    ctx.tasks.spawn("deliveries", crate::deliver::run(Arc::clone(ctx)));
     ctx.tasks.spawn("quotas", crate::admission::quota::run(Arc::clone(ctx)));
     ctx.tasks.spawn("tokens", sweep_tokens(Arc::clone(ctx)));
     if ctx.authenticator.oidc.is_some() {

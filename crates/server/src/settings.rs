@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use oci::client::{AddressPolicy, Network};
 use serde::Deserialize;
 
 use crate::control::Pace;
@@ -37,6 +38,29 @@ pub struct Settings {
     pub registry: RegistrySettings,
     /// An identity provider whose tokens are taken.
     pub oidc: Option<OidcSettings>,
+    /// Events that go out.
+    pub webhooks: WebhookSettings,
+}
+
+/// Events that go out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct WebhookSettings {
+    /// Networks (`10.1.0.0/16`) whose receivers may be reached although they are inside: nothing else on this machine, in
+    /// private networks or on a link is.
+    pub allowed_networks: Vec<String>,
+}
+
+impl WebhookSettings {
+    /// Which addresses events may go to.
+    ///
+    /// # Errors
+    /// When an entry is no network.
+    pub fn addresses(&self) -> Result<AddressPolicy, String> {
+        let networks: Result<Vec<Network>, _> =
+            self.allowed_networks.iter().map(|text| text.parse()).collect();
+        networks.map(AddressPolicy::outside).map_err(|error| format!("webhooks.allowedNetworks: {error}"))
+    }
 }
 
 /// The integrated registry.

@@ -257,6 +257,12 @@ fn plain_fields(resource: &Resource, plain: &Plain) -> Vec<(&'static str, String
     };
     match resource.plural {
         "secrets" => vec![("type", text(&["type"]))],
+        "webhooktriggers" | "objecttriggers" => vec![("spec.stream", text(&["spec", "stream"]))],
+        "deliveries" => vec![
+            ("status.state", text(&["status", "state"])),
+            ("spec.stream", text(&["spec", "stream"])),
+            ("spec.tag", text(&["spec", "tag"])),
+        ],
         "namespaces" => vec![("status.phase", text(&["status", "phase"]))],
         _ => Vec::new(),
     }

@@ -16,6 +16,7 @@ use store::{CommitError, Expect, Key, Revision, Txn};
 use crate::admission::{limits, quota};
 use crate::auth::{self, Actor};
 use crate::context::Ctx;
+use crate::deliver::outbox;
 use crate::ledger::{self, Cause};
 use crate::resource;
 use crate::stored::{Entry, Loaded, Storable};
@@ -135,12 +136,17 @@ async fn commit(ctx: &Ctx, write: &Write<'_>, passed: Passed) -> Result<Written,
         let expect = write.old.map_or(Expect::Absent, |old| Expect::At(old.revision));
         txn.guards.push((key.clone(), expect));
         let unchanged = passed.unchanged && write.old.is_some();
+        let mut wakes = false;
         if !unchanged {
             txn.writes.push((key.clone(), Some(passed.stream.encode())));
             if write.old.is_none() {
                 quota::charge_stream(ctx, &mut txn, write.namespace, write.name)?;
             }
-            txn.writes.extend(ledger_rows(ctx, write, &passed, &images));
+            let rows = ledger_rows(ctx, write, &passed, &images);
+            let told = outbox::note(ctx, write.namespace, write.name, &rows);
+            wakes = told.is_some();
+            txn.writes.extend(rows);
+            txn.writes.extend(told);
         }
         if write.dry_run || (unchanged && txn.writes.is_empty()) {
             let revision = write.old.map_or(Revision::ZERO, |old| old.revision);
@@ -148,6 +154,9 @@ async fn commit(ctx: &Ctx, write: &Write<'_>, passed: Passed) -> Result<Written,
         }
         match ctx.store.commit(txn).await {
             Ok(revision) => {
+                if wakes {
+                    ctx.outbox.wake();
+                }
                 ctx.settle(revision).await?;
                 let at = if unchanged { write.old.map_or(revision, |old| old.revision) } else { revision };
                 for (image, known) in images.iter_mut().zip(&known) {

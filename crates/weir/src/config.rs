@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use server::settings::{
     AuditSettings, FrontProxySettings, ImageSettings, LoginSettings, OidcSettings, RegistrySettings,
-    RequestSettings,
+    RequestSettings, WebhookSettings,
 };
 
 /// What a configuration file can hold.
@@ -36,6 +36,8 @@ pub(crate) struct File {
     pub registry: RegistrySettings,
     /// An identity provider whose tokens are taken.
     pub oidc: Option<OidcSettings>,
+    /// Events that go out.
+    pub webhooks: WebhookSettings,
 }
 
 /// Reads a configuration file.

@@ -7,6 +7,7 @@ mod auth;
 mod completion;
 mod create;
 mod delete;
+mod deliveries;
 mod describe;
 mod edit;
 mod get;
@@ -20,6 +21,7 @@ mod replace;
 mod secrets;
 mod set;
 mod tag;
+mod triggers;
 mod version;
 mod wait;
 mod watch;
@@ -59,6 +61,10 @@ pub(crate) enum Verb {
     Edit(edit::Args),
     /// Wait until objects are there, gone, or as they should be
     Wait(wait::Args),
+    /// Show who follows a tag, and what they last got
+    Triggers(triggers::Args),
+    /// Deliver events and objects again
+    Deliveries(deliveries::Args),
     /// Change single settings of objects
     Set(set::Args),
     /// Make a project and switch to it
@@ -103,6 +109,8 @@ pub(crate) async fn run(app: &App, verb: Verb, root: &Command) -> Result<(), Fai
         Verb::Replace(args) => replace::run(app, &args).await,
         Verb::Edit(args) => edit::run(app, &args).await,
         Verb::Wait(args) => wait::run(app, &args).await,
+        Verb::Triggers(args) => triggers::run(app, &args).await,
+        Verb::Deliveries(args) => deliveries::run(app, &args).await,
         Verb::Set(args) => set::run(app, &args).await,
         Verb::NewProject(args) => project::create(app, &args).await,
         Verb::Project(args) => project::run(app, &args).await,

@@ -39,6 +39,10 @@ pub(super) fn layout(group: &str, plural: &str) -> &'static Layout {
         ("project.openshift.io", "projects") => &PROJECTS,
         ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => &ROLE_BINDINGS,
         ("weir.dev", "upstreams") => &UPSTREAMS,
+        ("weir.dev", "deliveries") => &DELIVERIES,
+        ("weir.dev", "hooks") => &HOOKS,
+        ("weir.dev", "webhooktriggers") => &WEBHOOK_TRIGGERS,
+        ("weir.dev", "objecttriggers") => &OBJECT_TRIGGERS,
         ("config.openshift.io" | "operator.openshift.io", _) => &CUSTOM,
         _ => &OTHERS,
     }
@@ -313,6 +317,92 @@ static UPSTREAMS: Layout = Layout {
     ],
     cells: upstream,
 };
+static DELIVERIES: Layout = Layout {
+    columns: &[
+        Column::NAME,
+        Column::text("Trigger", "Who wants it."),
+        Column::text("Tag", "The tag that moved."),
+        Column::text("State", "How far it is."),
+        number("Attempts", "How often it was attempted."),
+        Column::text("Last Error", "Why the last attempt failed."),
+        AGE,
+    ],
+    cells: |plain, now| {
+        let tag = format!("{}:{}", text(plain, "/spec/stream"), text(plain, "/spec/tag"));
+        vec![
+            name(plain),
+            text(plain, "/spec/trigger/name").into(),
+            tag.into(),
+            text(plain, "/status/state").into(),
+            count(plain, "/status/attempts").into(),
+            text(plain, "/status/lastError").into(),
+            age(plain, now),
+        ]
+    },
+};
+static HOOKS: Layout = Layout {
+    columns: &[
+        Column::NAME,
+        Column::text("Type", "Who sends."),
+        number("Accepted", "Calls that were accepted."),
+        number("Refused", "Calls that were refused."),
+        Column::text("Last Call", "How long ago it was last called."),
+        Column::text("Outcome", "What came of that."),
+        AGE,
+    ],
+    cells: |plain, now| {
+        let last = items(plain, "/status/deliveries").first();
+        let field = |name: &str| last.map(|last| field(last, name)).unwrap_or_default();
+        let ago = field("time").parse().map_or_else(|_| "<none>".to_owned(), |time| since(time, now));
+        vec![
+            name(plain),
+            text(plain, "/spec/type").into(),
+            count(plain, "/status/accepted").into(),
+            count(plain, "/status/refused").into(),
+            ago.into(),
+            field("outcome").into(),
+            age(plain, now),
+        ]
+    },
+};
+static WEBHOOK_TRIGGERS: Layout = Layout {
+    columns: &[
+        Column::NAME,
+        Column::text("Stream", "The stream that it follows."),
+        Column::text("Tags", "Patterns of the tags."),
+        Column::text("URL", "Where events go."),
+        AGE,
+    ],
+    cells: |plain, now| {
+        let url = text(plain, "/spec/url");
+        vec![
+            name(plain),
+            text(plain, "/spec/stream").into(),
+            patterns(plain).into(),
+            url.into(),
+            age(plain, now),
+        ]
+    },
+};
+static OBJECT_TRIGGERS: Layout = Layout {
+    columns: &[
+        Column::NAME,
+        Column::text("Stream", "The stream that it follows."),
+        Column::text("Tags", "Patterns of the tags."),
+        Column::text("Makes", "The kind of the objects."),
+        AGE,
+    ],
+    cells: |plain, now| {
+        let kind = text(plain, "/spec/template/kind");
+        vec![
+            name(plain),
+            text(plain, "/spec/stream").into(),
+            patterns(plain).into(),
+            kind.into(),
+            age(plain, now),
+        ]
+    },
+};
 static CUSTOM: Layout =
     Layout { columns: &[Column::NAME, AGE], cells: |plain, now| vec![name(plain), age(plain, now)] };
 static OTHERS: Layout = Layout {
@@ -336,6 +426,12 @@ fn at<'a>(plain: &'a Plain, pointer: &str) -> Option<&'a Value> {
 
 fn text<'a>(plain: &'a Plain, pointer: &str) -> &'a str {
     at(plain, pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Patterns of tags; without any, all tags are meant.
+fn patterns(plain: &Plain) -> String {
+    let all: Vec<&str> = items(plain, "/spec/tags").iter().filter_map(Value::as_str).collect();
+    if all.is_empty() { "*".to_owned() } else { all.join(",") }
 }
 
 fn count(plain: &Plain, pointer: &str) -> i64 {

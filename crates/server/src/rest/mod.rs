@@ -5,6 +5,8 @@
 
 mod account_tokens;
 mod call;
+mod consumers;
+mod deliveries;
 mod fields;
 mod identity;
 mod image_tags;
@@ -41,6 +43,7 @@ use machinery::request::{RequestInfo, Verb};
 use machinery::status::ApiError;
 
 pub use call::Call;
+pub use deliveries::make;
 pub use reply::Reply;
 pub use watch::watch;
 pub use workloads::{put_workload, start_build, tell};
@@ -85,6 +88,8 @@ fn offered(resource: &Resource) -> negotiate::Offer {
                 | View::StreamSecrets
                 | View::Ledger
                 | View::Upstream
+                | View::Consumers
+                | View::Retry
                 | View::RollOut
                 | View::StartBuild
                 | View::Review
@@ -155,6 +160,8 @@ pub async fn dispatch(call: &Call) -> Result<Reply, ApiError> {
             View::Project | View::ProjectRequest => projects::answer(call, view).await,
             View::Ledger => ledger::get(call).await,
             View::Upstream => upstreams::answer(call),
+            View::Consumers => consumers::get(call),
+            View::Retry => deliveries::retry(call).await,
             View::WorkloadStatus => workloads::status(call).await,
             View::RollOut => workloads::roll_out(call).await,
             View::StartBuild => workloads::build(call).await,

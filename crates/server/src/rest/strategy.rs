@@ -18,6 +18,8 @@ use super::call::Call;
 use crate::admission::quota;
 use crate::auth::rbac;
 use crate::context::Ctx;
+use crate::deliver::outbox;
+use crate::hooks;
 use crate::ledger::{self, Cause};
 use crate::plain::{Plain, PlainRules};
 use crate::resource::{Resource, Source};
@@ -136,7 +138,14 @@ impl Strategy for ImageStream {
             actor: &call.actor,
             reason: "the stream was deleted",
         };
-        entry.rows(&moves, |_| machinery::time::Time::ZERO, |_| Cause::Tag)
+        let mut writes = entry.rows(&moves, |_| machinery::time::Time::ZERO, |_| Cause::Tag);
+        let told = outbox::note(&call.ctx, entry.namespace, entry.stream, &writes);
+        if told.is_some() {
+            // Before the commit: the task may look too early, and then looks again by itself.
+            call.ctx.outbox.wake();
+        }
+        writes.extend(told);
+        writes
     }
 }
 
@@ -242,6 +251,10 @@ impl Strategy for Plain {
             let is_rbac = call.resource.group == rbac::GROUP;
             (rules.prepare)(&mut new, before);
             super::workloads::admit(call, &mut new, before);
+            super::deliveries::admit(call, &new, before)?;
+            if call.resource.kind == "Hook" {
+                hooks::admit(&call.ctx, &call.actor, &mut new, dry_run).await?;
+            }
             prepare_generation(rules, &mut new, before);
             let scope = if call.resource.namespaced { Scope::Namespaced } else { Scope::Cluster };
             let names = match (rules.label_names, is_rbac) {

@@ -186,5 +186,6 @@ fn settings() -> Settings {
         front_proxy: None,
         registry: Default::default(),
         oidc: None,
+        webhooks: Default::default(),
     }
 }

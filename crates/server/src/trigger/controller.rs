@@ -65,7 +65,7 @@ pub async fn run(ctx: Ctx) {
 }
 
 /// The table's entry of a kind.
-fn resource_of(kind: Workload) -> &'static Resource {
+pub(crate) fn resource_of(kind: Workload) -> &'static Resource {
     let mut stored = RESOURCES.iter().filter(|entry| entry.is_stored());
     stored.find(|entry| Workload::of(entry) == Some(kind)).expect("the table lists every workload")
 }

@@ -11,8 +11,10 @@ mod cli;
 mod clients;
 mod conformance;
 mod crash;
+mod hooks;
 mod hostile;
 mod integrated;
+mod receiver;
 mod registry;
 mod replay;
 mod screen;
@@ -21,6 +23,7 @@ mod session;
 mod transcript;
 mod upstream;
 mod watches;
+mod webhooks;
 
 use std::path::PathBuf;
 
