@@ -69,7 +69,7 @@ pub async fn run(ctx: Ctx) {
                     Err(_lagged) => break,
                 },
                 event = secrets.next() => match event {
-                    Ok(event) => queue_owner(&ctx, &queue, &event.entry),
+                    Ok(event) => queue_owner(&queue, &event.entry),
                     Err(_lagged) => break,
                 },
                 key = queue.next() => {
@@ -83,12 +83,12 @@ pub async fn run(ctx: Ctx) {
 }
 
 /// A secret that changed concerns the account it belongs to.
-fn queue_owner(ctx: &Ctx, queue: &Queue<StreamKey>, entry: &crate::stored::Entry) {
+fn queue_owner(queue: &Queue<StreamKey>, entry: &crate::stored::Entry) {
     let is_ours = entry.object.fields.iter().any(|(name, value)| *name == "type" && value == TYPE);
     if !is_ours {
         return;
     }
-    if let Ok(secret) = streams::decode::<Plain>(ctx, entry)
+    if let Ok(secret) = streams::decode::<Plain>(entry)
         && let Some(account) = secret.object.metadata.annotations.get(ACCOUNT)
     {
         queue.add(StreamKey::new(&secret.object.metadata.namespace, account));
@@ -160,7 +160,7 @@ fn managed(ctx: &Ctx, key: &StreamKey) -> Result<Vec<Loaded<Plain>>, ApiError> {
     let mut found = Vec::new();
     for entry in snapshot.range(&resource::secrets().prefix_in(&key.namespace), None) {
         if entry.object.fields.iter().any(|(name, value)| *name == "type" && value == TYPE) {
-            let secret = streams::decode::<Plain>(ctx, entry)?;
+            let secret = streams::decode::<Plain>(entry)?;
             if secret.object.metadata.annotations.get(ACCOUNT).is_some_and(|account| **account == *key.name) {
                 found.push(secret);
             }

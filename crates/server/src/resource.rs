@@ -210,7 +210,6 @@ pub static RESOURCES: &[Resource] = &[
         Source::View(View::PlainStatus),
     ),
     entry(CORE, "secrets", "secret", "Secret", STORED, Source::Plain(&plain::SECRET)),
-    entry(CORE, "events", "event", "Event", STORED, Source::Plain(&plain::LENIENT)).short(&["ev"]),
     entry(CORE, "pods", "pod", "Pod", STORED, Source::Plain(&workload::POD))
         .short(&["po"])
         .categories(&["all"]),

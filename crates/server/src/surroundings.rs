@@ -176,7 +176,7 @@ pub fn pull_secrets(ctx: &Ctx, namespace: &str) -> Vec<(String, Result<Option<Pu
     let snapshot = ctx.cache.snapshot();
     let prefix = resource::secrets().prefix_in(namespace);
     let read = |entry: &crate::stored::Entry| {
-        let secret = streams::decode::<Plain>(ctx, entry).map_err(|error| error.to_string())?;
+        let secret = streams::decode::<Plain>(entry).map_err(|error| error.to_string())?;
         pull_secret(&secret.object)
     };
     snapshot.range(&prefix, None).map(|entry| (entry.key.name().to_owned(), read(entry))).collect()

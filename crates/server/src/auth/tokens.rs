@@ -171,8 +171,7 @@ pub fn bind(ctx: &Context, namespace: &str, kind: &str, name: &str, uid: &str) -
     let resource = resource::find("", "v1", plural, "").ok_or_else(missing)?;
     let snapshot = ctx.cache.snapshot();
     let entry = snapshot.get(&resource.key(namespace, name)).ok_or_else(missing)?;
-    let object =
-        Plain::decode(&entry.object, &ctx.settings.images).map_err(|why| ApiError::internal(&why))?;
+    let object = Plain::decode(&entry.object).map_err(|why| ApiError::internal(&why))?;
     if !uid.is_empty() && object.metadata.uid != uid {
         let why = format!(
             "the UID in the bound object reference ({uid}) does not match the UID in record. \

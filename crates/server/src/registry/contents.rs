@@ -95,7 +95,7 @@ impl Shelf {
         {
             return Ok(Some(Arc::clone(held)));
         }
-        let stream = streams::decode::<ImageStream>(ctx, entry)?.object;
+        let stream = streams::decode::<ImageStream>(entry)?.object;
         let contents = Arc::new(Contents::of(&stream));
         let mut kept = lock(&self.streams);
         if kept.len() >= STREAMS {
@@ -114,7 +114,7 @@ impl Shelf {
         {
             return Some(Arc::clone(held));
         }
-        let image_object = match streams::decode::<Image>(ctx, entry) {
+        let image_object = match streams::decode::<Image>(entry) {
             Ok(loaded) => loaded.object,
             Err(error) => {
                 tracing::error!(image, %error, "a stored image cannot be read");

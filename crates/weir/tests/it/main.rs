@@ -10,6 +10,7 @@ mod badinput;
 mod cli;
 mod conformance;
 mod crash;
+mod hostile;
 mod integrated;
 mod registry;
 mod replay;

@@ -60,24 +60,41 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one on an empty folder.
     pub(crate) async fn start() -> Self {
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder for a server");
-        Self::start_in(folder).await
+        Self::start_in(folder(), serve).await
+    }
+
+    /// Starts one whose files cannot grow over so many blocks of 512 bytes, as on a full disk. Started again, it can.
+    pub(crate) async fn start_limited(blocks: u32) -> Self {
+        Self::start_in(folder(), |data| {
+            let plain = serve(data);
+            let mut limited = Command::new("sh");
+            // Writes beyond the limit fail then, where they would kill the process otherwise.
+            let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+            limited
+                .arg("-c")
+                .arg(script)
+                .arg(plain.get_program())
+                .args(plain.get_args())
+                .stdin(Stdio::null());
+            limited
+        })
+        .await
     }
 
     /// Starts one with a configuration file, in which `{folder}` is the folder that holds it and these other files. Its
     /// registry is known by its address.
     pub(crate) async fn configured(text: &str, files: &[(&str, &[u8])]) -> Self {
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder for a server");
+        let folder = folder();
         for (name, bytes) in files {
             fs::write(folder.path().join(name), bytes).expect("a file is written");
         }
         let text = text.replace("{folder}", folder.path().to_str().expect("folders have names of text"));
         fs::write(folder.path().join(CONFIGURATION), text).expect("the configuration is written");
-        Self::start_in(folder).await
+        Self::start_in(folder, serve).await
     }
 
-    async fn start_in(folder: TempDir) -> Self {
-        let process = spawn(folder.path());
+    async fn start_in(folder: TempDir, command: impl FnOnce(&Path) -> Command) -> Self {
+        let process = spawn(command(&data(folder.path())), folder.path());
         let listening = Listening { api: String::new(), registry: String::new(), pid: process.id() };
         let mut server = Self { folder, process, listening };
         server.wait_until_ready().await;
@@ -168,7 +185,7 @@ impl Server {
             self.process.try_wait().expect("the server can be waited for").is_some(),
             "the server still runs"
         );
-        self.process = spawn(self.folder.path());
+        self.process = spawn(serve(&self.data()), self.folder.path());
         self.wait_until_ready().await;
     }
 
@@ -292,13 +309,13 @@ impl Pipe {
     }
 }
 
-fn spawn(folder: &Path) -> Child {
+fn spawn(mut command: Command, folder: &Path) -> Child {
     let log = fs::File::options().create(true).append(true).open(folder.join("log")).expect("a log");
-    serve(&data(folder))
-        .stdout(log.try_clone().expect("a second handle"))
-        .stderr(log)
-        .spawn()
-        .expect("weir starts")
+    command.stdout(log.try_clone().expect("a second handle")).stderr(log).spawn().expect("weir starts")
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder for a server")
 }
 
 fn data(folder: &Path) -> PathBuf {

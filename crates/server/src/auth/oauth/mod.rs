@@ -112,7 +112,7 @@ pub fn token_owner(ctx: &Context, token: &str) -> Option<Actor> {
     let secret = token.strip_prefix(PREFIX)?;
     let snapshot = ctx.cache.snapshot();
     let entry = snapshot.get(&access_tokens().key("", &name_of(secret)))?;
-    let stored = Plain::decode(&entry.object, &ctx.settings.images).ok()?;
+    let stored = Plain::decode(&entry.object).ok()?;
     if has_ended(&stored, ctx.clock.now()) {
         return None;
     }
@@ -244,7 +244,7 @@ pub async fn sweep(ctx: &Ctx) -> Result<usize, ApiError> {
     for resource in [access_tokens(), codes()] {
         let snapshot = ctx.cache.snapshot();
         for entry in snapshot.range(&resource.prefix(), None) {
-            let token = streams::decode::<Plain>(ctx, entry)?;
+            let token = streams::decode::<Plain>(entry)?;
             if has_ended(&token.object, now) {
                 let txn =
                     Txn::new().guard(entry.key.clone(), Expect::At(entry.modified)).delete(entry.key.clone());
