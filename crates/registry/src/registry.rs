@@ -38,6 +38,9 @@ pub struct Settings {
     pub token_path: String,
     /// Whether content that is pulled through is kept.
     pub mirror: bool,
+    /// What this server calls itself when it asks other registries; empty when it does not say. A request that comes with
+    /// that name is a circle, and is not sent on.
+    pub agent: String,
     /// Whether the registry's counters can be read here; with a secret, who has it may.
     pub metrics: Option<MetricsAccess>,
 }
@@ -61,6 +64,7 @@ impl Default for Settings {
             realm: "openshift".to_owned(),
             token_path: "/openshift/token".to_owned(),
             mirror: true,
+            agent: String::new(),
             metrics: None,
         }
     }
@@ -141,6 +145,12 @@ impl Call<'_> {
     /// A header's text.
     pub(crate) fn header(&self, name: header::HeaderName) -> Option<&str> {
         self.parts.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Whether content may be fetched from elsewhere for this request: not when it is this server that asks.
+    pub(crate) fn may_fetch(&self) -> bool {
+        let agent = &self.registry.settings.agent;
+        agent.is_empty() || self.header(header::USER_AGENT) != Some(agent)
     }
 
     /// Whether only headers are wanted.

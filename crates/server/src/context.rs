@@ -46,6 +46,8 @@ pub struct Context {
     pub storage_trouble: ArcSwapOption<String>,
     /// Other people's registries.
     pub transport: Arc<dyn oci::client::Transport>,
+    /// What this server calls itself there.
+    pub agent: String,
     /// The import engine's shared state.
     pub imports: import::Engine,
     /// Who is who.

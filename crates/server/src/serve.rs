@@ -160,7 +160,9 @@ pub async fn context(
     store: Arc<dyn Store>,
     authenticator: Authenticator,
 ) -> Result<Ctx, ServeError> {
-    let web = WebTransport::new(WebSettings::default())
+    // Other registries are told who asks; that it is this very server, it alone can tell.
+    let agent = format!("weir/{} ({})", env!("CARGO_PKG_VERSION"), random.uid());
+    let web = WebTransport::new(WebSettings { user_agent: agent.clone(), ..WebSettings::default() })
         .map_err(|error| ServeError::Transport(error.to_string()))?;
     let renderer = Renderer::new(settings.images.clone());
     let cache = Cache::start(&*store, renderer, CacheLimits::default()).await?;
@@ -182,6 +184,7 @@ pub async fn context(
         failure: Arc::default(),
         storage_trouble: arc_swap::ArcSwapOption::empty(),
         transport: Arc::new(web),
+        agent,
         imports,
         authenticator,
         rendered: Default::default(),

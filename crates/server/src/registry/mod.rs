@@ -60,7 +60,7 @@ pub async fn open(ctx: &Ctx) -> io::Result<Arc<Registry>> {
     let store = Arc::clone(&ctx.store);
     let own = &ctx.settings.registry;
     let metrics = own.metrics.enabled.then(|| MetricsAccess { secret: own.metrics.secret.clone() });
-    let settings = Settings { mirror: own.mirror, metrics, ..Settings::default() };
+    let settings = Settings { mirror: own.mirror, agent: ctx.agent.clone(), metrics, ..Settings::default() };
     let registry = Arc::new(Registry::new(catalog, access, blobs, store, around, settings));
     let left = registry.recover().await.map_err(io::Error::other)?;
     if left > 0 {
