@@ -11,6 +11,7 @@ use store::{Revision, Store};
 use crate::audit::Audit;
 use crate::auth::{Authenticator, Authorizer};
 use crate::clock::Clock;
+use crate::control::Timetable;
 use crate::fairness::InFlight;
 use crate::import;
 use crate::limits;
@@ -50,6 +51,8 @@ pub struct Context {
     pub agent: String,
     /// The import engine's shared state.
     pub imports: import::Engine,
+    /// When which followed tag is looked at.
+    pub timetable: Arc<Timetable>,
     /// Who is who.
     pub authenticator: Authenticator,
     /// Who may do what.

@@ -75,6 +75,7 @@ pub enum View {
     Project,
     ProjectRequest,
     Ledger,
+    Upstream,
     WorkloadStatus,
     RollOut,
     StartBuild,
@@ -508,6 +509,8 @@ pub static RESOURCES: &[Resource] = &[
     entry(RBAC, "rolebindings", "rolebinding", "RoleBinding", STORED, Source::Plain(&kinds::ROLE_BINDING)),
     entry(RBAC, "roles", "role", "Role", STORED, Source::Plain(&kinds::ROLE)),
     entry(USER, "users", "user", "User", &["get"], IDENTITY_VIEW).cluster(),
+    entry(WEIR, "upstreams", "upstream", "Upstream", &["get", "list"], Source::View(View::Upstream))
+        .cluster(),
     entry(WEIR, "imagestreams/ledger", "", "LedgerEntryList", &["get"], Source::View(View::Ledger)),
 ];
 

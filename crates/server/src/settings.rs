@@ -2,12 +2,14 @@
 //!
 //! One plain structure that flags and the YAML file both fill; every part of the server reads it and nothing else.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::control::Pace;
 use crate::limits;
 
 /// The server's settings.
@@ -33,6 +35,8 @@ pub struct Settings {
     pub front_proxy: Option<FrontProxySettings>,
     /// The integrated registry.
     pub registry: RegistrySettings,
+    /// An identity provider whose tokens are taken.
+    pub oidc: Option<OidcSettings>,
 }
 
 /// The integrated registry.
@@ -157,6 +161,38 @@ pub struct FrontProxySettings {
     pub allowed_names: Vec<String>,
 }
 
+/// An identity provider (OpenID Connect) whose tokens are taken.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OidcSettings {
+    /// What tokens and the provider's configuration name as the issuer, to the letter; begins with https.
+    pub issuer_url: String,
+    /// Whom tokens are for; one of these must be among a token's audiences.
+    pub audiences: Vec<String>,
+    /// The claim that is a user's name.
+    #[serde(default = "subject")]
+    pub username_claim: String,
+    /// What is put before names; without it the issuer and `#`, or nothing before e-mail addresses.
+    #[serde(default)]
+    pub username_prefix: Option<String>,
+    /// The claim that lists a user's groups; without it there are none.
+    #[serde(default)]
+    pub groups_claim: Option<String>,
+    /// What is put before groups.
+    #[serde(default)]
+    pub groups_prefix: String,
+    /// Claims that tokens must have, with their values.
+    #[serde(default)]
+    pub required_claims: BTreeMap<String, String>,
+    /// Certificates (PEM) that the provider's may be signed by, beside the system's.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+}
+
+fn subject() -> String {
+    "sub".to_owned()
+}
+
 /// Settings about images, streams and imports. The names are those of OpenShift's `imagePolicyConfig` where it has them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
@@ -173,8 +209,10 @@ pub struct ImageSettings {
     pub image_stream_import_mode: String,
     /// Seconds between two imports of a scheduled tag.
     pub scheduled_import_seconds: u64,
-    /// Scheduled imports that may start in a minute.
-    pub scheduled_imports_per_minute: u32,
+    /// Tags of a repository that are followed when a stream follows a whole repository; 0 and -1 mean all.
+    pub max_images_followed_per_repository: i64,
+    /// Looks at followed tags that may start in a minute; -1 for as many as the registries allow, 0 for none at all.
+    pub scheduled_imports_per_minute: i64,
     /// Imports that the server runs at once by itself.
     pub concurrent_imports: usize,
 }
@@ -237,7 +275,8 @@ impl Default for ImageSettings {
             max_images_bulk_imported_per_repository: 0,
             image_stream_import_mode: String::new(),
             scheduled_import_seconds: 15 * 60,
-            scheduled_imports_per_minute: 60,
+            max_images_followed_per_repository: 0,
+            scheduled_imports_per_minute: -1,
             concurrent_imports: 8,
         }
     }
@@ -251,6 +290,16 @@ impl ImageSettings {
             0 => Some(DEFAULT),
             limit => usize::try_from(limit).ok(),
         }
+    }
+
+    /// Tags of a repository that are followed; `None` means all.
+    pub fn followed_limit(&self) -> Option<usize> {
+        usize::try_from(self.max_images_followed_per_repository).ok().filter(|limit| *limit > 0)
+    }
+
+    /// How many looks at followed tags may start.
+    pub fn scheduled_pace(&self) -> Pace {
+        u32::try_from(self.scheduled_imports_per_minute).map_or(Pace::Free, Pace::PerMinute)
     }
 
     /// The import mode of tags that name none.

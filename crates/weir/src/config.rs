@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use server::settings::{
-    AuditSettings, FrontProxySettings, ImageSettings, LoginSettings, RegistrySettings, RequestSettings,
+    AuditSettings, FrontProxySettings, ImageSettings, LoginSettings, OidcSettings, RegistrySettings,
+    RequestSettings,
 };
 
 /// What a configuration file can hold.
@@ -33,6 +34,8 @@ pub(crate) struct File {
     pub front_proxy: Option<FrontProxySettings>,
     /// The integrated registry.
     pub registry: RegistrySettings,
+    /// An identity provider whose tokens are taken.
+    pub oidc: Option<OidcSettings>,
 }
 
 /// Reads a configuration file.

@@ -128,6 +128,7 @@ fn settings(arguments: Arguments) -> Result<Settings> {
         login: file.login,
         front_proxy: file.front_proxy,
         registry: file.registry,
+        oidc: file.oidc,
     })
 }
 

@@ -221,8 +221,9 @@ impl Strategy for Plain {
         }
     }
 
-    fn unconditional_update(_: &Resource) -> bool {
-        true
+    /// Kubernetes' own kinds may be written blindly, OpenShift's may not.
+    fn unconditional_update(resource: &Resource) -> bool {
+        !resource.group.ends_with("openshift.io")
     }
 
     fn garbage_collected(_: &Resource) -> bool {

@@ -57,5 +57,6 @@ fn settings(data: &Path, address: SocketAddr) -> Settings {
         login: None,
         front_proxy: None,
         registry: Default::default(),
+        oidc: None,
     }
 }

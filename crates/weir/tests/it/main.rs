@@ -8,6 +8,7 @@ mod api;
 mod audit;
 mod badinput;
 mod cli;
+mod clients;
 mod conformance;
 mod crash;
 mod hostile;
@@ -19,6 +20,7 @@ mod server;
 mod session;
 mod transcript;
 mod upstream;
+mod watches;
 
 use std::path::PathBuf;
 
