@@ -2,6 +2,8 @@
 //!
 //! Cells are made from the objects as they are sent. Priority 1 columns are always filled; clients hide them.
 
+mod plain;
+
 use bytes::Bytes;
 use machinery::duration;
 use machinery::image::well_known::{DOCKER_IMAGE, IMAGE_STREAM_IMAGE, IMAGE_STREAM_TAG, IMPORT_SUCCESS};
@@ -80,7 +82,6 @@ const PROJECTS: &[Column] = &[
     Column::text("Display Name", "What people call it."),
     Column::text("Status", "Whether it is active or being deleted."),
 ];
-const OTHERS: &[Column] = &[Column::NAME, Column::text("Created At", "When it was made.")];
 
 /// How a table is to be made.
 #[derive(Clone, Copy, Debug)]
@@ -109,7 +110,7 @@ fn columns(resource: &Resource) -> &'static [Column] {
         "namespaces" => NAMESPACES,
         "secrets" => SECRETS,
         "projects" => PROJECTS,
-        _ => OTHERS,
+        plural => plain::columns(plural),
     }
 }
 
@@ -337,10 +338,7 @@ fn plain_cells(plural: &str, plain: &Plain, now: Time) -> Vec<Cell> {
         let value = plain.fields.get(path[0]).and_then(|value| value.get(path[1]));
         value.and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
     };
-    let age = || match plain.metadata.creation_timestamp {
-        Time::ZERO => "<unknown>".to_owned(),
-        born => duration::age(now.seconds_since(born)),
-    };
+    let age = || plain::age(plain.metadata.creation_timestamp, now);
     match plural {
         "namespaces" => vec![name.into(), text(["status", "phase"]).into(), age().into()],
         "projects" => {
@@ -357,7 +355,7 @@ fn plain_cells(plural: &str, plain: &Plain, now: Time) -> Vec<Cell> {
                 .map_or(0, serde_json::Map::len);
             vec![name.into(), kind.into(), i64::try_from(entries).unwrap_or(i64::MAX).into(), age().into()]
         }
-        _ => vec![name.into(), plain.metadata.creation_timestamp.to_string().into()],
+        plural => plain::cells(plural, plain, now),
     }
 }
 
