@@ -31,7 +31,7 @@ cargo xtask TASK
       --lines N            lines of difference shown a step (default 40)
       --bless              write what agrees into tests/conformance/agreed*.txt
   bench [OPTIONS]          measure a release build; without options, docs/benchmarks/first-stream.md keeps the table
-      --only PART            reads, writes, watchers, imports, memory, images or start
+      --only PART            reads, writes, watchers, imports, memory, images, start or access
       --seconds N            how long each load runs (default 3)
       --rounds N             how often, the best counts (default 3)
   fuzz [--cases N] [FILTER]
