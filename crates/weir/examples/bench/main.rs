@@ -4,6 +4,7 @@
 //! always answers with the same bytes, the store alone, the upstream registry alone. The machine may be noisy; shares
 //! count, and of several runs the best of each is taken.
 
+mod access;
 mod constant;
 mod content;
 mod imports;
@@ -63,6 +64,7 @@ enum Part {
     Images,
     Start,
     Registry,
+    Access,
 }
 
 /// How long and how often.
@@ -136,6 +138,10 @@ async fn measure(arguments: &Arguments) -> Result<Vec<Row>> {
     if wanted(Part::Images) {
         note("filling: 100,000 images");
         rows.extend(resources::images(&arguments.weir, folder.path(), effort).await?);
+    }
+    if wanted(Part::Access) {
+        note("access");
+        rows.extend(access::measure(&arguments.weir, folder.path(), effort).await?);
     }
     if wanted(Part::Start) {
         note("starts");
