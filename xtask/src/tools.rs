@@ -47,6 +47,8 @@ const PROGRAMS: &[Program] = &[
         package: "skopeo",
         purpose: "pushes to and pulls from Weir's registry as a person would",
     },
+    Program { name: "podman", package: "podman", purpose: "the same, and logs in" },
+    Program { name: "buildah", package: "buildah", purpose: "the same" },
 ];
 
 /// cargo-deny is pinned so that a new release of it never turns a green check red.

@@ -1,5 +1,6 @@
 //! Weir's server: listeners, the request pipeline, resources, the import engine and the controllers.
 
+pub mod account_secrets;
 pub mod admission;
 pub mod audit;
 pub mod auth;

@@ -49,9 +49,11 @@ pub const RENDERED_TAGS: usize = 8192;
 /// Largest time an import request may take; the reference gives up then too.
 pub const IMPORT_TIME: Duration = Duration::from_secs(34);
 /// Lines of the audit log that wait for the disk; more are dropped and counted.
-pub const AUDIT_QUEUE: usize = 8192;
+pub const AUDIT_QUEUE: usize = 16_384;
 /// Lines of the audit log that are written at once.
-pub const AUDIT_BATCH: usize = 512;
+pub const AUDIT_BATCH: usize = 4096;
+/// How long lines of the audit log are gathered before they are written together.
+pub const AUDIT_GATHER: Duration = Duration::from_millis(20);
 /// Bytes of a text in the audit log that callers choose.
 pub const AUDIT_FIELD: usize = 1024;
 /// Groups of a user that the audit log shows.

@@ -75,6 +75,7 @@ pub enum View {
     Project,
     ProjectRequest,
     Ledger,
+    Upstream,
     WorkloadStatus,
     RollOut,
     StartBuild,
@@ -210,7 +211,6 @@ pub static RESOURCES: &[Resource] = &[
         Source::View(View::PlainStatus),
     ),
     entry(CORE, "secrets", "secret", "Secret", STORED, Source::Plain(&plain::SECRET)),
-    entry(CORE, "events", "event", "Event", STORED, Source::Plain(&plain::LENIENT)).short(&["ev"]),
     entry(CORE, "pods", "pod", "Pod", STORED, Source::Plain(&workload::POD))
         .short(&["po"])
         .categories(&["all"]),
@@ -509,6 +509,8 @@ pub static RESOURCES: &[Resource] = &[
     entry(RBAC, "rolebindings", "rolebinding", "RoleBinding", STORED, Source::Plain(&kinds::ROLE_BINDING)),
     entry(RBAC, "roles", "role", "Role", STORED, Source::Plain(&kinds::ROLE)),
     entry(USER, "users", "user", "User", &["get"], IDENTITY_VIEW).cluster(),
+    entry(WEIR, "upstreams", "upstream", "Upstream", &["get", "list"], Source::View(View::Upstream))
+        .cluster(),
     entry(WEIR, "imagestreams/ledger", "", "LedgerEntryList", &["get"], Source::View(View::Ledger)),
 ];
 

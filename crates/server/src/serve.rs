@@ -25,6 +25,7 @@ use crate::auth::{Authenticator, Authorizer, FrontProxy, Oidc, Signer};
 use crate::bootstrap::{self, Files};
 use crate::clock::Clock;
 use crate::context::{Context, Ctx};
+use crate::control::Timetable;
 use crate::fairness::InFlight;
 use crate::listen::{self, TlsSettings};
 use crate::metrics::Metrics;
@@ -165,6 +166,10 @@ pub async fn context(
     let renderer = Renderer::new(settings.images.clone());
     let cache = Cache::start(&*store, renderer, CacheLimits::default()).await?;
     let imports = import::Engine::new(&settings);
+    let images = &settings.images;
+    let chance = Random::seeded(random.below(u64::MAX));
+    let timetable =
+        Timetable::new(images.scheduled_period(), images.scheduled_pace(), chance, imports.pause());
     let in_flight = InFlight::new(&settings.requests);
     let metrics = Metrics::default();
     let audit = Audit::start(&settings.audit, &settings.data_dir, metrics.audit_dropped.clone())
@@ -180,8 +185,10 @@ pub async fn context(
         authorizer: Authorizer::new(Arc::clone(&cache)),
         cache,
         failure: Arc::default(),
+        storage_trouble: arc_swap::ArcSwapOption::empty(),
         transport: Arc::new(web),
         imports,
+        timetable: Arc::new(timetable),
         authenticator,
         rendered: Default::default(),
         in_flight,

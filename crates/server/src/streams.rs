@@ -15,7 +15,7 @@ use store::{CommitError, Expect, Key, Revision, Txn};
 
 use crate::admission::{limits, quota};
 use crate::auth::{self, Actor};
-use crate::context::{Context, Ctx};
+use crate::context::Ctx;
 use crate::ledger::{self, Cause};
 use crate::resource;
 use crate::stored::{Entry, Loaded, Storable};
@@ -81,7 +81,7 @@ pub fn load_image(ctx: &Ctx, name: &str) -> Result<Option<Loaded<Image>>, ApiErr
 /// 500 when the stored value is broken.
 pub fn load_entry<T: Storable>(ctx: &Ctx, key: &str) -> Result<Option<Loaded<T>>, ApiError> {
     match ctx.cache.snapshot().get(key) {
-        Some(entry) => decode(ctx, entry).map(Some),
+        Some(entry) => decode(entry).map(Some),
         None => Ok(None),
     }
 }
@@ -90,8 +90,8 @@ pub fn load_entry<T: Storable>(ctx: &Ctx, key: &str) -> Result<Option<Loaded<T>>
 ///
 /// # Errors
 /// 500 when the stored value is broken.
-pub fn decode<T: Storable>(ctx: &Context, entry: &Entry) -> Result<Loaded<T>, ApiError> {
-    let mut object = T::decode(&entry.object, &ctx.settings.images)
+pub fn decode<T: Storable>(entry: &Entry) -> Result<Loaded<T>, ApiError> {
+    let mut object = T::decode(&entry.object)
         .map_err(|why| ApiError::internal(&format!("{} cannot be decoded: {why}", entry.key.as_str())))?;
     object.metadata_mut().resource_version = entry.modified.to_string();
     Ok(Loaded { object, revision: entry.modified })
@@ -223,9 +223,7 @@ fn ledger_rows(ctx: &Ctx, write: &Write<'_>, passed: &Passed, images: &[Image]) 
         if let Some(image) = images.iter().find(|image| image.metadata.name == name) {
             return image.metadata.creation_timestamp;
         }
-        let held = snapshot.get(&resource::images().key("", name));
-        held.and_then(|entry| decode::<Image>(ctx, entry).ok())
-            .map_or(Time::ZERO, |image| image.object.metadata.creation_timestamp)
+        snapshot.get(&resource::images().key("", name)).map_or(Time::ZERO, |entry| entry.object.born)
     };
     let moves: Vec<Move> = passed.moves.iter().filter(|moved| moved.points_elsewhere()).cloned().collect();
     entry.rows(&moves, first_seen, |moved| cause_of(write, passed, moved))

@@ -21,7 +21,7 @@ use oci::keyring::SecretFormat;
 
 use crate::auth::Actor;
 use crate::context::Ctx;
-use crate::control::{Change, StreamKey, Streams, Timetable, Why};
+use crate::control::{Change, StreamKey, Streams, Why};
 use crate::import::registries::Registries;
 use crate::import::{self, Engine, Held, Lane, PullSecret, Surroundings, Written};
 use crate::ledger::Cause;
@@ -135,14 +135,8 @@ impl Surroundings for Import<'_> {
     }
 
     fn pull_secrets(&self, namespace: &str) -> Result<Vec<PullSecret>, String> {
-        let snapshot = self.ctx.cache.snapshot();
-        let prefix = resource::secrets().prefix_in(namespace);
-        let mut secrets = Vec::new();
-        for entry in snapshot.range(&prefix, None) {
-            let secret = streams::decode::<Plain>(self.ctx, entry).map_err(|error| error.to_string())?;
-            secrets.extend(pull_secret(&secret.object)?);
-        }
-        Ok(secrets)
+        let secrets = pull_secrets(self.ctx, namespace).into_iter();
+        secrets.filter_map(|(_, secret)| secret.transpose()).collect()
     }
 
     fn decorate(&self, stream: &mut ImageStream) {
@@ -174,6 +168,18 @@ impl Surroundings for Import<'_> {
             Ok(Written { stream: written.stream.object, images: written.images })
         })
     }
+}
+
+/// All secrets of a namespace as far as they hold credentials for registries, by name. What is wrong with one is told
+/// beside its name.
+pub fn pull_secrets(ctx: &Ctx, namespace: &str) -> Vec<(String, Result<Option<PullSecret>, String>)> {
+    let snapshot = ctx.cache.snapshot();
+    let prefix = resource::secrets().prefix_in(namespace);
+    let read = |entry: &crate::stored::Entry| {
+        let secret = streams::decode::<Plain>(entry).map_err(|error| error.to_string())?;
+        pull_secret(&secret.object)
+    };
+    snapshot.range(&prefix, None).map(|entry| (entry.key.name().to_owned(), read(entry))).collect()
 }
 
 /// A secret as far as it holds credentials for registries.
@@ -254,17 +260,15 @@ impl Streams for All {
         key: &'a StreamKey,
         request: ImageStreamImport,
         why: Why,
-    ) -> BoxFuture<'a, Result<(), ApiError>> {
-        let cause = match why {
-            Why::Spec => Cause::Import,
-            Why::Schedule => Cause::Schedule,
+    ) -> BoxFuture<'a, Result<ImageStreamImport, ApiError>> {
+        let why = match why {
+            Why::Spec => (Cause::Import, Lane::Background),
+            Why::Schedule { due } => (Cause::Schedule, Lane::Scheduled { due }),
         };
         Box::pin(async move {
             let mut actor = self.actor.clone();
             actor.request_id = self.ctx.random.uid();
-            import(&self.ctx, &actor, &key.namespace, request, (cause, Lane::Background), false)
-                .await
-                .map(drop)
+            import(&self.ctx, &actor, &key.namespace, request, why, false).await
         })
     }
 }
@@ -273,12 +277,8 @@ impl Streams for All {
 pub fn start_controllers(ctx: &Ctx) {
     let all: Arc<dyn Streams> =
         Arc::new(All { ctx: Arc::clone(ctx), actor: Actor::controller("image-import-controller") });
-    let images = &ctx.settings.images;
-    let random = crate::random::Random::seeded(ctx.random.below(u64::MAX));
-    let timetable = Timetable::new(images.scheduled_period(), images.scheduled_imports_per_minute, random);
-    let timetable = Arc::new(timetable);
-    let (streams, table, tasks) = (Arc::clone(&all), Arc::clone(&timetable), ctx.tasks.clone());
-    ctx.tasks.spawn("import", async move { control::import::run(streams, table, tasks.stopping()).await });
+    let (streams, timetable, tasks) = (Arc::clone(&all), Arc::clone(&ctx.timetable), ctx.tasks.clone());
+    ctx.tasks.spawn("import", async move { control::import::run(streams, tasks.stopping()).await });
     let tasks = ctx.tasks.clone();
     ctx.tasks
         .spawn("schedule", async move { control::schedule::run(all, timetable, tasks.stopping()).await });

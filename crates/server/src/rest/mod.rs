@@ -25,6 +25,7 @@ mod strategy;
 mod stream_images;
 mod stream_tags;
 mod tag_writes;
+mod upstreams;
 mod watch;
 mod workloads;
 mod write;
@@ -83,6 +84,7 @@ fn offered(resource: &Resource) -> negotiate::Offer {
                 | View::Signature
                 | View::StreamSecrets
                 | View::Ledger
+                | View::Upstream
                 | View::RollOut
                 | View::StartBuild
                 | View::Review
@@ -152,6 +154,7 @@ pub async fn dispatch(call: &Call) -> Result<Reply, ApiError> {
             View::Signature => signatures::answer(call).await,
             View::Project | View::ProjectRequest => projects::answer(call, view).await,
             View::Ledger => ledger::get(call).await,
+            View::Upstream => upstreams::answer(call),
             View::WorkloadStatus => workloads::status(call).await,
             View::RollOut => workloads::roll_out(call).await,
             View::StartBuild => workloads::build(call).await,

@@ -184,6 +184,7 @@ fn settings() -> Settings {
         audit: crate::settings::AuditSettings { log: "off".to_owned(), ..Default::default() },
         login: None,
         front_proxy: None,
+        registry: Default::default(),
         oidc: None,
     }
 }

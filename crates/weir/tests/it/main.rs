@@ -12,6 +12,8 @@ mod cli;
 mod clients;
 mod conformance;
 mod crash;
+mod hostile;
+mod integrated;
 mod registry;
 mod replay;
 mod screen;
