@@ -35,6 +35,8 @@ pub enum Right<'a> {
     DeleteTag(&'a Repository, &'a str),
     /// Remove manifests and blobs by digest.
     DeleteContent,
+    /// Read the registry's counters.
+    Metrics,
     /// Sign an image of a repository.
     Sign(&'a Repository),
 }

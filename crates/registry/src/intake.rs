@@ -1,7 +1,7 @@
 //! Taking a body in: what arrives while one batch is being written and hashed becomes the next one.
 //!
-//! A slow sender's bytes are written as they come, a fast one's in large batches; there is never more than one batch in
-//! memory beside the one that is being written.
+//! There is never more than one batch in memory beside the one that is being written. Each costs a hop to a thread that may
+//! block, so they are large, unless somebody reads what arrives.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -31,6 +31,8 @@ pub(crate) struct Terms {
     pub(crate) limit: Option<u64>,
     /// How long it may stay silent.
     pub(crate) silence: Duration,
+    /// Whether others wait for each byte: then what there is is written at once, not in batches.
+    pub(crate) eager: bool,
 }
 
 /// Writes a body into an upload. `written` hears how far the upload is each time that more can be read from it.
@@ -63,7 +65,8 @@ pub(crate) async fn take_in(
                 Err(broken) => ended = Some(Err(broken)),
             },
         }
-        if writing.is_none() && !batch.is_empty() {
+        let is_due = terms.eager || ended.is_some() || size >= limits::WRITE_BYTES;
+        if writing.is_none() && !batch.is_empty() && is_due {
             writing = Some(upload.write(std::mem::take(&mut batch)));
             size = 0;
         }

@@ -35,12 +35,13 @@ mod upstream;
 mod wire;
 
 pub use access::{Access, AccessError, Right, Subject};
-pub use blobs::{Blobs, FileBlobs, Io, Progress, Read, Resume, Upload};
+pub use blobs::{Blobs, FileBlobs, Io, ObjectBlobs, ObjectSettings, Pieces, Progress, Resume, Upload};
 pub use body::{Body, BoxError, RequestBody};
 pub use catalog::{
     Answer, Came, Catalog, CatalogError, Held, Life, Presence, Push, PushError, Pushed, Signature, Signed,
 };
 pub use error::{Code, Error};
+pub use handlers::blob::PulledThrough;
 pub use name::Repository;
-pub use registry::{Chance, Origin, Registry, Settings, Spawn, Surroundings};
+pub use registry::{Chance, MetricsAccess, Origin, Registry, Settings, Spawn, Surroundings};
 pub use upstream::{Told, Upstream, UpstreamError};

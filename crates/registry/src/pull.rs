@@ -156,7 +156,7 @@ impl Registry {
     ) -> Result<Arc<dyn Upload>, UpstreamError> {
         let failed = |why: String| UpstreamError::Failed(format!("{}: {why}", upstream.place()));
         let blob = upstream.open(digest).await?;
-        let upload = self.blobs.open(id, Resume::New(digest.algorithm())).await;
+        let upload = self.blobs.open(id, Resume::Shared(digest.algorithm())).await;
         let upload = upload.map_err(|error| failed(error.to_string()))?;
         flight.update(|state| {
             state.upload = Some(Arc::clone(&upload));
@@ -164,7 +164,7 @@ impl Registry {
         });
         let body = RequestBody::new(blob.body.map_err(BoxError::from));
         let limit = blob.size.unwrap_or(limits::FETCH_BYTES).min(limits::FETCH_BYTES);
-        let terms = Terms { limit: Some(limit), silence: limits::SILENCE };
+        let terms = Terms { limit: Some(limit), silence: limits::SILENCE, eager: true };
         let arrived = |offset| flight.update(|state| state.arrived = offset);
         intake::take_in(&*upload, body, terms, &arrived).await.map_err(|broken| match broken {
             Broken::Lost(why) => failed(why),

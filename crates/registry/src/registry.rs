@@ -37,11 +37,31 @@ pub struct Settings {
     pub token_path: String,
     /// Whether content that is pulled through is kept.
     pub mirror: bool,
+    /// Whether the registry's counters can be read here; with a secret, who has it may.
+    pub metrics: Option<MetricsAccess>,
+}
+
+/// Who may read counters beside those who have the right to.
+#[derive(Clone, Default)]
+pub struct MetricsAccess {
+    /// A token that is good for this alone; empty for none.
+    pub secret: String,
+}
+
+impl std::fmt::Debug for MetricsAccess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MetricsAccess")
+    }
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { realm: "openshift".to_owned(), token_path: "/openshift/token".to_owned(), mirror: true }
+        Settings {
+            realm: "openshift".to_owned(),
+            token_path: "/openshift/token".to_owned(),
+            mirror: true,
+            metrics: None,
+        }
     }
 }
 
@@ -59,6 +79,8 @@ pub struct Surroundings {
     pub random: Chance,
     /// Runs a transfer from another registry.
     pub spawn: Spawn,
+    /// The registry's counters as text.
+    pub counters: Box<dyn Fn() -> String + Send + Sync>,
 }
 
 impl std::fmt::Debug for Surroundings {
@@ -169,6 +191,9 @@ impl Registry {
                 wire::set(&mut response, header::CACHE_CONTROL, "no-cache");
                 return response;
             }
+            Ok(Route::Metrics) if self.settings.metrics.is_none() => {
+                return marked(wire::text(StatusCode::NOT_FOUND, "404 page not found\n"));
+            }
             Ok(route) => route,
             Err(RouteError::Unknown) => {
                 return marked(wire::text(StatusCode::NOT_FOUND, "404 page not found\n"));
@@ -196,6 +221,9 @@ impl Registry {
         parts: &Parts,
         body: RequestBody,
     ) -> Result<Response<Body>, Error> {
+        if route == Route::Metrics && self.knows_metrics_secret(&parts.headers) {
+            return Ok(wire::text(StatusCode::OK, (self.around.counters)()));
+        }
         let who = self.authenticate(origin, route, parts).await?;
         let repository = match route.name() {
             Some(name) => Some(Repository::parse(name).map_err(|error| {
@@ -212,6 +240,7 @@ impl Registry {
             return match route {
                 Route::Catalog => listing::catalog(&call).await,
                 Route::AdminBlob { digest } => blob::purge(&call, digest).await,
+                Route::Metrics => Ok(wire::text(StatusCode::OK, (self.around.counters)())),
                 _ => Ok(wire::json(&json!({}))),
             };
         };
@@ -223,9 +252,12 @@ impl Registry {
             Route::Uploads { .. } => uploads::start(&call, &repository, body).await,
             Route::Upload { id, .. } => uploads::answer(&call, &repository, id, body).await,
             Route::Signatures { digest, .. } => signatures::answer(&call, &repository, digest, body).await,
-            Route::Health | Route::Version | Route::Token | Route::Catalog | Route::AdminBlob { .. } => {
-                Ok(wire::json(&json!({})))
-            }
+            Route::Health
+            | Route::Version
+            | Route::Token
+            | Route::Metrics
+            | Route::Catalog
+            | Route::AdminBlob { .. } => Ok(wire::json(&json!({}))),
         }
     }
 
@@ -247,6 +279,17 @@ impl Registry {
             }
             other => refused(&other),
         })
+    }
+
+    /// Whether a request shows the secret for counters. Compared by hash, so that the time tells nothing about it.
+    fn knows_metrics_secret(&self, headers: &http::HeaderMap) -> bool {
+        let secret = self.settings.metrics.as_ref().map(|access| access.secret.as_str()).unwrap_or_default();
+        match wire::credentials(headers) {
+            Credentials::Token(token) if !secret.is_empty() => {
+                Digest::sha256(token.as_bytes()) == Digest::sha256(secret.as_bytes())
+            }
+            _ => false,
+        }
     }
 
     /// Who shows a name and a password, and whether the password was a token: then the name means nothing.
@@ -345,6 +388,7 @@ fn needed<'a>(route: Route<'a>, method: &Method, repository: Option<&'a Reposito
     let Some(repository) = repository else {
         return match route {
             Route::AdminBlob { .. } => vec![Right::DeleteContent],
+            Route::Metrics => vec![Right::Metrics],
             _ => Vec::new(),
         };
     };

@@ -188,7 +188,7 @@ impl Registry {
         limit: Option<u64>,
     ) -> Result<u64, Error> {
         let before = session.offset();
-        let terms = Terms { limit, silence: limits::SILENCE };
+        let terms = Terms { limit, silence: limits::SILENCE, eager: false };
         let Err(broken) = intake::take_in(&**session.upload(), body, terms, &|_| {}).await else {
             return Ok(session.offset() - before);
         };

@@ -4,12 +4,14 @@
 
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwapOption;
 use machinery::status::ApiError;
 use store::{Revision, Store};
 
 use crate::audit::Audit;
 use crate::auth::{Authenticator, Authorizer};
 use crate::clock::Clock;
+use crate::control::Timetable;
 use crate::deliver::Outbox;
 use crate::fairness::InFlight;
 use crate::hooks::Hooks;
@@ -43,6 +45,8 @@ pub struct Context {
     pub cache_is_current: bool,
     /// Why the store has failed, if it has.
     pub failure: Arc<OnceLock<String>>,
+    /// Why the registry's storage cannot be used, if it cannot.
+    pub storage_trouble: ArcSwapOption<String>,
     /// Other people's registries.
     pub transport: Arc<dyn oci::client::Transport>,
     /// Receivers of events.
@@ -53,6 +57,8 @@ pub struct Context {
     pub outbox: Outbox,
     /// The import engine's shared state.
     pub imports: import::Engine,
+    /// When which followed tag is looked at.
+    pub timetable: Arc<Timetable>,
     /// Who is who.
     pub authenticator: Authenticator,
     /// Who may do what.
@@ -86,6 +92,25 @@ impl Context {
             return Err("the server is stopping".to_owned());
         }
         Ok(())
+    }
+
+    /// Whether the registry's storage can be used.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn storage(&self) -> Result<(), String> {
+        match self.storage_trouble.load().as_ref() {
+            Some(why) => Err(format!("the registry's storage cannot be used: {why}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether requests of any kind can be answered.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn ready(&self) -> Result<(), String> {
+        self.health().and_then(|()| self.storage())
     }
 
     /// Notes that the store has failed; the first reason stays.

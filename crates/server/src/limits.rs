@@ -64,3 +64,18 @@ pub const AUDIT_TIME: Duration = Duration::from_secs(2);
 pub const GZIP_LEAST: u64 = 128 * 1024;
 /// The same for documents that are compressed once and sent often.
 pub const GZIP_DOCUMENT_LEAST: usize = 4 * 1024;
+
+/// Time between two looks at the keys of another identity provider.
+pub const OIDC_PERIOD: Duration = Duration::from_secs(3600);
+
+/// The same after a failure, and the least time between two looks.
+pub const OIDC_RETRY: Duration = Duration::from_secs(10);
+
+/// Time for fetching keys.
+pub const OIDC_TIME: Duration = Duration::from_secs(10);
+
+/// Bytes of an identity provider's configuration, and of its keys.
+pub const OIDC_BODY: usize = 256 * 1024;
+
+/// Keys of an identity provider that are looked at.
+pub const OIDC_KEYS: usize = 100;

@@ -11,9 +11,13 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::registry::measures::Measures;
+
 /// The server's counters.
 pub struct Metrics {
     registry: Mutex<Registry>,
+    /// The integrated registry's.
+    pub images: Measures,
     requests: Family<RequestLabels, Counter>,
     durations: Family<VerbLabels, Histogram>,
     /// Watches that are open.
@@ -76,6 +80,8 @@ impl Default for Metrics {
         let (watches, imports, moves) = (Gauge::default(), Family::default(), Family::default());
         let (hooks, deliveries) = (Family::default(), Family::default());
         let audit_dropped = Counter::default();
+        let images = Measures::default();
+        images.register(&mut registry);
         registry.register("apiserver_request", "Requests by verb, resource and result", requests.clone());
         registry.register("apiserver_request_duration_seconds", "Time requests took", durations.clone());
         registry.register("apiserver_longrunning_requests", "Watches that are open", watches.clone());
@@ -90,6 +96,7 @@ impl Default for Metrics {
         );
         Metrics {
             registry: Mutex::new(registry),
+            images,
             requests,
             durations,
             watches,

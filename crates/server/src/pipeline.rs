@@ -105,7 +105,7 @@ impl Drop for Seen<'_> {
 impl Pipeline {
     async fn answer(&self, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
         let mut seen = Seen::new(&self.ctx, peer, request_id(&self.ctx, &request));
-        let pretty = respond::Pretty::of(request.uri().query().unwrap_or_default(), request.headers());
+        let manner = respond::Manner::of(request.uri().query().unwrap_or_default(), request.headers());
         let gzip = gzip::is_wanted(request.headers());
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let result = self.run(peer, request, &mut seen).await;
@@ -114,7 +114,7 @@ impl Pipeline {
                 let (request_id, user) = (&seen.request_id, seen.user());
                 error!(%method, path, request_id, user, %error, "request failed");
             }
-            respond::error(&error, pretty)
+            respond::error(&error, manner)
         });
         if gzip {
             response = gzip::answer(response);
@@ -170,6 +170,7 @@ impl Pipeline {
             return Ok(oauth::answer(&self.ctx, peer, asked).await?.unwrap_or_else(routes::not_found));
         }
         seen.decision = Decision::Unauthenticated;
+        auth::prepare(&self.ctx, &parts.headers).await;
         let actor = auth::authenticate(&self.ctx, peer, &parts.headers)?;
         seen.decision = Decision::None;
         let place = place.claim(&actor.user)?;

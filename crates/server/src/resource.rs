@@ -79,6 +79,7 @@ pub enum View {
     Ledger,
     Consumers,
     Retry,
+    Upstream,
     WorkloadStatus,
     RollOut,
     StartBuild,
@@ -522,6 +523,8 @@ pub static RESOURCES: &[Resource] = &[
     ),
     entry(WEIR, "deliveries/retry", "", "Delivery", CREATE, Source::View(View::Retry)),
     entry(WEIR, "hooks", "hook", "Hook", STORED, Source::Plain(&hooks::HOOK)).cluster(),
+    entry(WEIR, "upstreams", "upstream", "Upstream", &["get", "list"], Source::View(View::Upstream))
+        .cluster(),
     entry(WEIR, "imagestreams/ledger", "", "LedgerEntryList", &["get"], Source::View(View::Ledger)),
     entry(WEIR, "imagestreams/triggers", "", "ConsumerList", &["get"], Source::View(View::Consumers)),
     entry(

@@ -21,10 +21,11 @@ use tracing::{error, info, warn};
 
 use crate::audit::Audit;
 use crate::auth::oauth::Login;
-use crate::auth::{Authenticator, Authorizer, FrontProxy, Signer};
+use crate::auth::{Authenticator, Authorizer, FrontProxy, Oidc, Signer};
 use crate::bootstrap::{self, Files};
 use crate::clock::Clock;
 use crate::context::{Context, Ctx};
+use crate::control::Timetable;
 use crate::fairness::InFlight;
 use crate::listen::{self, TlsSettings};
 use crate::metrics::Metrics;
@@ -169,6 +170,10 @@ pub async fn context(
     let renderer = Renderer::new(settings.images.clone());
     let cache = Cache::start(&*store, renderer, CacheLimits::default()).await?;
     let imports = import::Engine::new(&settings);
+    let images = &settings.images;
+    let chance = Random::seeded(random.below(u64::MAX));
+    let timetable =
+        Timetable::new(images.scheduled_period(), images.scheduled_pace(), chance, imports.pause());
     let in_flight = InFlight::new(&settings.requests);
     let metrics = Metrics::default();
     let audit = Audit::start(&settings.audit, &settings.data_dir, metrics.audit_dropped.clone())
@@ -184,11 +189,13 @@ pub async fn context(
         authorizer: Authorizer::new(Arc::clone(&cache)),
         cache,
         failure: Arc::default(),
+        storage_trouble: arc_swap::ArcSwapOption::empty(),
         transport: Arc::new(web),
         webhooks: Arc::new(webhooks),
         outbox: Default::default(),
         hooks: Default::default(),
         imports,
+        timetable: Arc::new(timetable),
         authenticator,
         rendered: Default::default(),
         in_flight,
@@ -201,11 +208,13 @@ fn authenticator(settings: &Settings, admin_token: &str) -> Result<Authenticator
     let signer = Signer::open(&settings.data_dir.join("pki"))?;
     let front_proxy = settings.front_proxy.as_ref().map(FrontProxy::open).transpose();
     let login = settings.login.as_ref().map(Login::open).transpose();
+    let oidc = settings.oidc.as_ref().map(Oidc::open).transpose();
     Ok(Authenticator::new(
         admin_token,
         signer,
         front_proxy.map_err(ServeError::Setting)?,
         login.map_err(ServeError::Setting)?,
+        oidc.map_err(ServeError::Setting)?,
     ))
 }
 
@@ -235,10 +244,20 @@ fn start_tasks(ctx: &Ctx, authority: Authority, tls: TlsSettings, api: SocketAdd
     ctx.tasks.spawn("deliveries", crate::deliver::run(Arc::clone(ctx)));
     ctx.tasks.spawn("quotas", crate::admission::quota::run(Arc::clone(ctx)));
     ctx.tasks.spawn("tokens", sweep_tokens(Arc::clone(ctx)));
+    if ctx.authenticator.oidc.is_some() {
+        ctx.tasks.spawn("oidc", fetch_keys(Arc::clone(ctx)));
+    }
     let transport = Arc::clone(&ctx.transport);
     ctx.tasks.spawn_blocking(move || transport.warm());
     let renewing = Arc::clone(ctx);
     ctx.tasks.spawn("certificates", async move { renew(renewing, authority, tls, api).await });
+}
+
+/// Keeps the keys of the other identity provider new.
+async fn fetch_keys(ctx: Ctx) {
+    if let Some(oidc) = &ctx.authenticator.oidc {
+        oidc.run(&ctx.tasks).await;
+    }
 }
 
 /// Removes tokens whose time is over, from time to time.

@@ -21,7 +21,7 @@ use oci::keyring::SecretFormat;
 
 use crate::auth::Actor;
 use crate::context::Ctx;
-use crate::control::{Change, StreamKey, Streams, Timetable, Why};
+use crate::control::{Change, StreamKey, Streams, Why};
 use crate::import::registries::Registries;
 use crate::import::{self, Engine, Held, Lane, PullSecret, Surroundings, Written};
 use crate::ledger::Cause;
@@ -260,17 +260,15 @@ impl Streams for All {
         key: &'a StreamKey,
         request: ImageStreamImport,
         why: Why,
-    ) -> BoxFuture<'a, Result<(), ApiError>> {
-        let cause = match why {
-            Why::Spec => Cause::Import,
-            Why::Schedule => Cause::Schedule,
+    ) -> BoxFuture<'a, Result<ImageStreamImport, ApiError>> {
+        let why = match why {
+            Why::Spec => (Cause::Import, Lane::Background),
+            Why::Schedule { due } => (Cause::Schedule, Lane::Scheduled { due }),
         };
         Box::pin(async move {
             let mut actor = self.actor.clone();
             actor.request_id = self.ctx.random.uid();
-            import(&self.ctx, &actor, &key.namespace, request, (cause, Lane::Background), false)
-                .await
-                .map(drop)
+            import(&self.ctx, &actor, &key.namespace, request, why, false).await
         })
     }
 }
@@ -279,12 +277,8 @@ impl Streams for All {
 pub fn start_controllers(ctx: &Ctx) {
     let all: Arc<dyn Streams> =
         Arc::new(All { ctx: Arc::clone(ctx), actor: Actor::controller("image-import-controller") });
-    let images = &ctx.settings.images;
-    let random = crate::random::Random::seeded(ctx.random.below(u64::MAX));
-    let timetable = Timetable::new(images.scheduled_period(), images.scheduled_imports_per_minute, random);
-    let timetable = Arc::new(timetable);
-    let (streams, table, tasks) = (Arc::clone(&all), Arc::clone(&timetable), ctx.tasks.clone());
-    ctx.tasks.spawn("import", async move { control::import::run(streams, table, tasks.stopping()).await });
+    let (streams, timetable, tasks) = (Arc::clone(&all), Arc::clone(&ctx.timetable), ctx.tasks.clone());
+    ctx.tasks.spawn("import", async move { control::import::run(streams, tasks.stopping()).await });
     let tasks = ctx.tasks.clone();
     ctx.tasks
         .spawn("schedule", async move { control::schedule::run(all, timetable, tasks.stopping()).await });

@@ -129,6 +129,7 @@ fn settings(arguments: Arguments) -> Result<Settings> {
         front_proxy: file.front_proxy,
         registry: file.registry,
         webhooks: file.webhooks,
+        oidc: file.oidc,
     })
 }
 

@@ -15,6 +15,7 @@ mod import;
 mod patch;
 mod policy;
 mod project;
+mod registries;
 mod registry;
 mod replace;
 mod secrets;
@@ -80,6 +81,8 @@ pub(crate) enum Verb {
     Secrets(secrets::Args),
     /// Find the integrated registry and log in to it
     Registry(registry::Args),
+    /// Show the registries that images come from, their budgets and what is due there
+    Registries(registries::Args),
     /// Show who you are to the server
     Whoami(whoami::Args),
     /// List the kinds of objects that the server has
@@ -116,6 +119,7 @@ pub(crate) async fn run(app: &App, verb: Verb, root: &Command) -> Result<(), Fai
         Verb::Auth(args) => auth::run(app, &args).await,
         Verb::Secrets(args) => secrets::run(app, &args).await,
         Verb::Registry(args) => registry::run(app, &args).await,
+        Verb::Registries(args) => registries::run(app, &args).await,
         Verb::Whoami(args) => whoami::run(app, &args).await,
         Verb::ApiResources(args) => api_resources::run(app, &args).await,
         Verb::Version(args) => version::run(app, &args).await,

@@ -19,7 +19,7 @@ use futures_util::{FutureExt, StreamExt, TryFutureExt};
 use oci::Digest;
 use oci::digest::{Algorithm, Hasher};
 
-use super::{Blobs, Io, Progress, Read, Resume, Upload};
+use super::{Blobs, Io, Pieces, Progress, Resume, Upload};
 use crate::limits;
 
 /// Content in files under one directory.
@@ -120,11 +120,13 @@ impl Blobs for FileBlobs {
         })
     }
 
-    fn read<'a>(&'a self, digest: &'a Digest, range: Range<u64>) -> Io<'a, Read> {
+    fn read<'a>(&'a self, digest: &'a Digest, range: Range<u64>) -> Io<'a, Pieces> {
         let path = self.blob_path(digest);
-        blocking(move || File::open(path))
-            .map_ok(move |file| Read::Bytes(pieces(file, range).boxed()))
-            .boxed()
+        blocking(move || File::open(path)).map_ok(move |file| pieces(file, range).boxed()).boxed()
+    }
+
+    fn redirect<'a>(&'a self, _digest: &'a Digest) -> Io<'a, Option<String>> {
+        async { Ok(None) }.boxed()
     }
 
     fn list(&self, first: u8) -> Io<'_, Vec<Digest>> {
@@ -151,6 +153,15 @@ impl Blobs for FileBlobs {
         blocking(move || {
             ignore_missing(fs::remove_file(dir.join("data")))?;
             ignore_missing(fs::remove_dir(dir))
+        })
+    }
+
+    fn check(&self) -> Io<'_, ()> {
+        let blobs = self.clone();
+        blocking(move || {
+            let uploads = File::open(blobs.root.join("uploads"))?;
+            File::open(blobs.root.join("blobs"))?.metadata()?;
+            blobs.check_space(&uploads, 0)
         })
     }
 }
@@ -196,7 +207,7 @@ impl State {
         let mut options = OpenOptions::new();
         options.read(true).write(true).mode(0o600);
         match resume {
-            Resume::New(algorithm) => {
+            Resume::New(algorithm) | Resume::Shared(algorithm) => {
                 let file = Arc::new(options.create(true).truncate(true).open(path)?);
                 Ok(State { file, hasher: Hasher::new(algorithm), offset: 0, broken: false })
             }

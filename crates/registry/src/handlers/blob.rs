@@ -6,7 +6,6 @@ use oci::Digest;
 use store::Txn;
 
 use super::content;
-use crate::blobs::Read;
 use crate::body::Body;
 use crate::error::{Code, Error};
 use crate::limits;
@@ -16,6 +15,10 @@ use crate::range::{self, Wanted};
 use crate::records;
 use crate::registry::Call;
 use crate::wire;
+
+/// Goes with an answer whose content was not here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PulledThrough;
 
 /// Bytes of a blob, from and to.
 type Part = std::ops::Range<u64>;
@@ -44,15 +47,15 @@ pub(crate) async fn answer(
     if call.is_head() || length == 0 {
         return Ok(response);
     }
-    match call.registry.blobs.read(&digest, part).await? {
-        Read::Bytes(bytes) => *response.body_mut() = Body::stream(bytes, Some(length)),
-        Read::Redirect(url) => {
-            *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
-            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-            response.headers_mut().remove(header::CONTENT_RANGE);
-            wire::set(&mut response, header::LOCATION, url);
-        }
+    if let Some(url) = call.registry.blobs.redirect(&digest).await? {
+        *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        response.headers_mut().remove(header::CONTENT_RANGE);
+        wire::set(&mut response, header::LOCATION, url);
+        return Ok(response);
     }
+    let pieces = call.registry.blobs.read(&digest, part).await?;
+    *response.body_mut() = Body::stream(pieces, Some(length));
     Ok(response)
 }
 
@@ -94,14 +97,16 @@ async fn pull_through(
         return Err(unknown(digest));
     }
     if call.is_head() {
-        return Ok(match registry.claimed_size(&upstreams, digest).await? {
+        let mut response = match registry.claimed_size(&upstreams, digest).await? {
             Some(size) => head(call, digest, size)?.0,
             None => {
                 let mut response = Response::new(Body::empty());
                 describe(&mut response, digest);
                 response
             }
-        });
+        };
+        response.extensions_mut().insert(PulledThrough);
+        return Ok(response);
     }
     for _ in 0..limits::ATTEMPTS {
         let flight = registry.fetch(upstreams.clone(), digest, registry.settings.mirror);
@@ -114,6 +119,7 @@ async fn pull_through(
         let length = part.end - part.start;
         if let Some(bytes) = flight.read(part) {
             *response.body_mut() = Body::stream(bytes.boxed(), Some(length));
+            response.extensions_mut().insert(PulledThrough);
             return Ok(response);
         }
     }

@@ -7,7 +7,7 @@ use futures_util::TryStreamExt;
 use oci::Digest;
 use store::{CommitError, Txn};
 
-use crate::blobs::{Read, Resume, Upload};
+use crate::blobs::{Resume, Upload};
 use crate::catalog::{Came, Life, Presence};
 use crate::error::{Code, Error};
 use crate::limits;
@@ -149,15 +149,10 @@ impl Registry {
     /// All bytes of small content. `None` when it is not there or too long.
     pub(crate) async fn bytes(&self, digest: &Digest, most: u64) -> Result<Option<Bytes>, Error> {
         let Some(size) = self.blobs.size(digest).await?.filter(|size| *size <= most) else { return Ok(None) };
-        match self.blobs.read(digest, 0..size).await? {
-            Read::Bytes(pieces) => {
-                let pieces: Vec<Bytes> = pieces.try_collect().await?;
-                Ok(Some(match <[Bytes; 1]>::try_from(pieces) {
-                    Ok([whole]) => whole,
-                    Err(pieces) => pieces.concat().into(),
-                }))
-            }
-            Read::Redirect(_) => Err(Error::unexpected("content cannot be read", &"it lies elsewhere")),
-        }
+        let pieces: Vec<Bytes> = self.blobs.read(digest, 0..size).await?.try_collect().await?;
+        Ok(Some(match <[Bytes; 1]>::try_from(pieces) {
+            Ok([whole]) => whole,
+            Err(pieces) => pieces.concat().into(),
+        }))
     }
 }

@@ -132,3 +132,17 @@ async fn a_name_and_a_password_are_as_good_as_a_token() {
     let guess = harness.ask_as("", "GET", "/openshift/token").header("authorization", basic("guesser:1"));
     guess.send().await.is(429);
 }
+
+#[tokio::test]
+async fn counters_are_for_those_who_may_and_for_the_one_secret() {
+    let off = Harness::new().await;
+    off.get("/extensions/v2/metrics").await.is(404);
+    let metrics = Some(crate::registry::MetricsAccess { secret: "s3cret".to_owned() });
+    let settings = crate::registry::Settings { metrics, ..Default::default() };
+    let harness = Harness::with(settings).await;
+    for (user, status) in [("s3cret", 200), ("admin", 200), ("puller", 401), ("", 401), ("s3cre", 401)] {
+        let answer = harness.ask_as(user, "GET", "/extensions/v2/metrics").send().await.is(status);
+        assert_eq!(answer.body.starts_with(b"imageregistry_"), status == 200, "{user}");
+    }
+    harness.ask_as("s3cret", "GET", "/v2/").send().await.is(401);
+}

@@ -292,7 +292,7 @@ impl Access for Users {
         let allowed = match right {
             Right::Pull(repository) => may_see(user, repository.as_str()),
             Right::Push(repository) => user != "puller" && may_see(user, repository.as_str()),
-            Right::DeleteTag(..) | Right::DeleteContent | Right::Sign(_) => user == "admin",
+            Right::DeleteTag(..) | Right::DeleteContent | Right::Sign(_) | Right::Metrics => user == "admin",
         };
         async move { Ok(allowed) }.boxed()
     }

@@ -3,12 +3,22 @@
 //! A tag needs an import when its spec is newer than everything its status says about imports, be it an image or a
 //! failure. So nothing is tried twice by itself, and nothing that a user changed is forgotten, also over a restart.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use machinery::image::{
     ImageImportSpec, ImageStream, ImageStreamImport, ImageStreamImportSpec, RepositoryImportSpec,
     TagImportPolicy, TagReference, well_known,
 };
 use machinery::meta::{LocalObjectReference, ObjectMeta, ObjectReference};
-use oci::Reference;
+use oci::{Named, Reference};
+
+use super::limits::{PERIOD_LEAST, PERIOD_MOST};
+use super::timetable::Wish;
+
+/// On a stream or a tag of its spec: how often it is to be looked at, as a duration (`5m`). A stream that has it follows
+/// its whole repository, too, where its spec names one.
+pub const PERIOD: &str = "weir.dev/import-period";
 
 /// The import that a stream needs, if any.
 pub fn needed(stream: &ImageStream) -> Option<ImageStreamImport> {
@@ -19,28 +29,80 @@ pub fn needed(stream: &ImageStream) -> Option<ImageStreamImport> {
     let wanted = whole
         || (unchecked && tags.iter().any(is_importable))
         || tags.iter().any(|tag| needs_import(stream, tag, false));
-    wanted.then(|| request(stream, whole)).flatten()
+    wanted.then(|| request(stream, whole, &|tag| whole || needs_import(stream, tag, true))).flatten()
 }
 
-/// The import that a stream's schedule asks for, if it has scheduled tags: those, and whatever else is pending.
-pub fn scheduled(stream: &ImageStream) -> Option<ImageStreamImport> {
-    if !is_scheduled(stream) {
+/// How the tags of a stream want to be followed: those that are scheduled, those whose import failed, and the whole
+/// repository where the stream says how often.
+pub fn wishes(stream: &ImageStream) -> Vec<Wish> {
+    let own = period(&stream.metadata.annotations);
+    let tags = stream.spec.tags.iter().filter(|tag| is_importable(tag));
+    let mut wishes: Vec<Wish> = tags
+        .filter_map(|tag| {
+            let once = !tag_is_scheduled(stream, tag);
+            if once && !has_failed(stream, tag) {
+                return None;
+            }
+            let from = tag.from.as_ref().map_or("", |from| from.name.as_str());
+            wish(&tag.name, from, period(&tag.annotations).or(own), once)
+        })
+        .collect();
+    if own.is_some() {
+        wishes.extend(wish("", &stream.spec.docker_image_repository, own, false));
+    }
+    wishes
+}
+
+/// The import that a followed tag is due for, if it still is to be followed; an empty tag is the whole repository.
+pub fn due(stream: &ImageStream, tag: &str) -> Option<ImageStreamImport> {
+    if tag.is_empty() {
+        let followed = period(&stream.metadata.annotations).is_some();
+        return request(stream, followed && !stream.spec.docker_image_repository.is_empty(), &|_| false);
+    }
+    let spec = stream.spec.tag(tag).filter(|tag| is_importable(tag))?;
+    if !tag_is_scheduled(stream, spec) && !has_failed(stream, spec) {
         return None;
     }
-    // Only in this copy: a poll that finds nothing new must leave no trace in the stream.
-    let mut due = stream.clone();
-    let next = stream.metadata.generation + 1;
-    for at in 0..due.spec.tags.len() {
-        if tag_is_scheduled(stream, &stream.spec.tags[at]) {
-            due.spec.tags[at].generation = Some(next);
-        }
-    }
-    needed(&due)
+    request(stream, false, &|other| other.name == tag)
 }
 
-/// True when some tag of the stream is to be imported again and again.
-pub fn is_scheduled(stream: &ImageStream) -> bool {
-    stream.spec.tags.iter().any(|tag| tag_is_scheduled(stream, tag))
+fn wish(tag: &str, image: &str, period: Option<Duration>, once: bool) -> Option<Wish> {
+    let named = Named::parse(image).ok()?;
+    let selector = match (named.digest(), named.tag()) {
+        (Some(digest), _) => format!("@{digest}"),
+        (None, Some(named)) => format!(":{named}"),
+        (None, None) if tag.is_empty() => String::new(),
+        (None, None) => ":latest".to_owned(),
+    };
+    Some(Wish {
+        tag: tag.into(),
+        host: named.host().into(),
+        image: format!("{}{selector}", named.path()).into(),
+        period,
+        once,
+    })
+}
+
+/// What the annotation of a stream or tag says; what is no duration says nothing.
+fn period(annotations: &BTreeMap<String, String>) -> Option<Duration> {
+    parse_period(annotations.get(PERIOD)?)
+}
+
+/// Reads how often a tag is to be looked at, within the bounds.
+pub fn parse_period(text: &str) -> Option<Duration> {
+    let seconds = machinery::duration::parse_seconds(text)?;
+    let period = Duration::try_from_secs_f64(seconds).ok()?;
+    Some(period.clamp(PERIOD_LEAST, PERIOD_MOST))
+}
+
+/// True when the last import of a tag's present spec failed.
+fn has_failed(stream: &ImageStream, tag: &TagReference) -> bool {
+    let Some(held) = stream.status.tag(&tag.name) else { return false };
+    let failed = held
+        .conditions
+        .iter()
+        .find(|condition| condition.r#type == well_known::IMPORT_SUCCESS && condition.status == "False");
+    failed.is_some_and(|condition| condition.generation >= tag.generation.unwrap_or_default())
 }
 
 /// A digest never moves, so it is asked for only until it has been had.
@@ -73,10 +135,14 @@ fn observed(stream: &ImageStream, tag: &str) -> i64 {
     head.max(tried.map_or(0, |condition| condition.generation))
 }
 
-fn request(stream: &ImageStream, whole: bool) -> Option<ImageStreamImport> {
+fn request(
+    stream: &ImageStream,
+    whole: bool,
+    is_wanted: &dyn Fn(&TagReference) -> bool,
+) -> Option<ImageStreamImport> {
     let tags = stream.spec.tags.iter();
     let images: Vec<ImageImportSpec> = tags
-        .filter(|tag| is_importable(tag) && (whole || needs_import(stream, tag, true)))
+        .filter(|tag| is_importable(tag) && is_wanted(tag))
         .map(|tag| ImageImportSpec {
             from: docker_image(tag.from.as_ref().map_or("", |from| &from.name)),
             to: Some(LocalObjectReference { name: tag.name.clone() }),
@@ -199,21 +265,54 @@ mod tests {
         assert_eq!(needed(&checked(stream)), None);
     }
 
+    fn followed(stream: &ImageStream) -> Vec<String> {
+        let text =
+            |wish: Wish| format!("{}={}/{} {:?} {}", wish.tag, wish.host, wish.image, wish.period, wish.once);
+        wishes(stream).into_iter().map(text).collect()
+    }
+
     #[test]
-    fn a_schedule_asks_for_tags_again_and_for_digests_until_they_are_there() {
+    fn scheduled_tags_are_followed_and_digests_until_they_are_there() {
         let mut tag = checked(with_head(stream(Some(1)), 1));
-        assert!(!is_scheduled(&tag));
-        assert_eq!(scheduled(&tag), None);
+        assert_eq!(followed(&tag), [""; 0]);
+        assert_eq!(due(&tag, "t"), None);
         tag.spec.tags[0].import_policy.scheduled = true;
-        assert_eq!(scheduled(&tag).unwrap().spec.images.len(), 1);
+        assert_eq!(followed(&tag), ["t=r.example/x:1 None false"]);
+        assert_eq!(due(&tag, "t").unwrap().spec.images.len(), 1);
         let digest = format!("r.example/x@sha256:{}", "0".repeat(64));
         let mut pinned = tag.clone();
         pinned.spec.tags[0].from = Some(docker_image(&digest));
-        assert!(!is_scheduled(&pinned));
+        assert_eq!(followed(&pinned), [""; 0]);
         pinned.spec.tags[0].generation = Some(2);
-        assert!(is_scheduled(&pinned));
+        assert_eq!(followed(&pinned).len(), 1);
         let mut broken = tag;
         broken.spec.tags[0].from = Some(docker_image("Not A Name"));
-        assert!(!is_scheduled(&broken));
+        assert_eq!(followed(&broken), [""; 0]);
+    }
+
+    #[test]
+    fn a_tag_that_failed_is_tried_again_until_it_is_had() {
+        let mut tag = checked(with_failure(stream(Some(2)), 2));
+        tag.status.tags[0].conditions[0].status = "False".into();
+        assert_eq!(followed(&tag), ["t=r.example/x:1 None true"]);
+        assert!(due(&tag, "t").is_some());
+        // Its spec is newer than the failure: that is the import controller's.
+        tag.spec.tags[0].generation = Some(3);
+        assert_eq!(followed(&tag), [""; 0]);
+    }
+
+    #[test]
+    fn periods_come_from_the_tag_then_from_the_stream_and_have_bounds() {
+        let mut tag = checked(with_head(stream(Some(1)), 1));
+        tag.spec.tags[0].import_policy.scheduled = true;
+        tag.metadata.annotations.insert(PERIOD.into(), "5m".into());
+        assert_eq!(followed(&tag), ["t=r.example/x:1 Some(300s) false"]);
+        tag.spec.tags[0].annotations.insert(PERIOD.into(), "1s".into());
+        assert_eq!(followed(&tag), ["t=r.example/x:1 Some(10s) false"]);
+        tag.spec.tags[0].annotations.insert(PERIOD.into(), "often".into());
+        tag.spec.docker_image_repository = "r.example/x".into();
+        assert_eq!(followed(&tag), ["t=r.example/x:1 Some(300s) false", "=r.example/x Some(300s) false"]);
+        let whole = due(&tag, "").unwrap().spec;
+        assert_eq!((whole.images.len(), whole.repository.is_some()), (0, true));
     }
 }

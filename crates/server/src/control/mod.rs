@@ -18,9 +18,10 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use machinery::image::{ImageStream, ImageStreamImport};
 use machinery::status::ApiError;
+use tokio::time::Instant;
 
 pub use queue::{Done, Queue};
-pub use timetable::Timetable;
+pub use timetable::{Pace, Timetable};
 
 /// Names a stream.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,8 +59,11 @@ pub enum Change {
 pub enum Why {
     /// The spec is newer than what was imported.
     Spec,
-    /// It is time.
-    Schedule,
+    /// It is time: the tag was due then.
+    Schedule {
+        /// When it was due.
+        due: Instant,
+    },
 }
 
 /// The streams, as controllers see them.
@@ -73,11 +77,11 @@ pub trait Streams: Send + Sync {
     fn get(&self, key: &StreamKey) -> Result<Option<ImageStream>, ApiError>;
     /// What happens to them from now on. Never ends.
     fn changes(&self) -> BoxStream<'static, Change>;
-    /// Imports into one.
+    /// Imports into one; the answer says what became of each image.
     fn import<'a>(
         &'a self,
         key: &'a StreamKey,
         request: ImageStreamImport,
         why: Why,
-    ) -> BoxFuture<'a, Result<(), ApiError>>;
+    ) -> BoxFuture<'a, Result<ImageStreamImport, ApiError>>;
 }

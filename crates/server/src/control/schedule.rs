@@ -1,24 +1,27 @@
-//! The scheduler: imports scheduled tags again and again, whether they moved or not.
+//! The scheduler: looks at followed tags again and again, whether they moved or not.
 //!
-//! When a stream is due is kept here and not in the stream, so a poll that finds nothing new writes nothing. Streams
-//! are due one period after their last import, a little earlier or later at random; those that are found at start are
-//! spread over a whole period. Starts are paced, and who has to wait for the pace waits in line. A poll that fails
-//! leaves the last good image where it is, and the next one is due as if it had not failed.
+//! What is due when is kept in the timetable and not in the stream, so a poll that finds nothing new writes nothing. A poll
+//! that fails leaves the last good image where it is and comes back sooner than its period at first, unlike an import
+//! that somebody asked for and that only he asks for again. Tags that follow the same image are due together and share
+//! one question.
 
 use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::time::timeout;
+use machinery::image::ImageStreamImport;
+use tokio::time::{Instant, timeout};
 
-use super::limits::{IMPORT_TIME, STREAMS};
+use super::limits::{IMPORT_TIME, REPOSITORY_ROUNDS, STREAMS};
+use super::timetable::{Follow, Polled};
 use super::{Change, StreamKey, Streams, Timetable, Why, decide};
+use crate::import::apply;
 
 /// Runs the scheduler until `stopping` completes.
 pub async fn run(streams: Arc<dyn Streams>, timetable: Arc<Timetable>, stopping: impl Future<Output = ()>) {
     let mut changes = streams.changes();
     for key in streams.all() {
-        timetable.found(&key, is_scheduled(&*streams, &key));
+        timetable.set(&key, wishes(&*streams, &key));
     }
     let mut at_work = FuturesUnordered::new();
     tokio::pin!(stopping);
@@ -26,51 +29,79 @@ pub async fn run(streams: Arc<dyn Streams>, timetable: Arc<Timetable>, stopping:
         tokio::select! {
             () = &mut stopping => return,
             Some(change) = changes.next() => match change {
-                Change::Stream(key) => timetable.changed(&key, is_scheduled(&*streams, &key)),
+                Change::Stream(key) => timetable.set(&key, wishes(&*streams, &key)),
                 Change::Missed => {
                     for key in streams.all() {
-                        timetable.changed(&key, is_scheduled(&*streams, &key));
+                        timetable.set(&key, wishes(&*streams, &key));
                     }
                 }
             },
-            Some(()) = at_work.next() => {}
-            key = timetable.next(), if at_work.len() < STREAMS => {
-                let (streams, timetable) = (&*streams, &*timetable);
-                at_work.push(async move { poll(streams, timetable, &key).await });
+            Some((follow, polled)) = at_work.next() => drop(timetable.done(&follow, polled)),
+            (follow, due) = timetable.next(), if at_work.len() < STREAMS => {
+                let streams = &*streams;
+                at_work.push(async move {
+                    let polled = poll(streams, &follow, due).await;
+                    (follow, polled)
+                });
             }
         }
     }
 }
 
-fn is_scheduled(streams: &dyn Streams, key: &StreamKey) -> bool {
+fn wishes(streams: &dyn Streams, key: &StreamKey) -> Vec<super::timetable::Wish> {
     match streams.get(key) {
-        Ok(stream) => stream.is_some_and(|stream| decide::is_scheduled(&stream)),
+        Ok(stream) => stream.map(|stream| decide::wishes(&stream)).unwrap_or_default(),
         Err(error) => {
             tracing::error!(stream = %key, %error, "a stream cannot be read");
-            false
+            Vec::new()
         }
     }
 }
 
-/// Imports the scheduled tags of one stream.
-async fn poll(streams: &dyn Streams, timetable: &Timetable, key: &StreamKey) {
-    let request = match streams.get(key) {
-        Ok(stream) => stream.and_then(|stream| decide::scheduled(&stream)),
-        Err(error) => {
-            tracing::error!(stream = %key, %error, "a stream cannot be read");
-            None
+/// Imports one tag, or a repository in as many rounds as it takes.
+async fn poll(streams: &dyn Streams, follow: &Follow, due: Instant) -> Polled {
+    let mut left = usize::MAX;
+    for _ in 0..REPOSITORY_ROUNDS {
+        let request = match streams.get(&follow.stream) {
+            Ok(stream) => stream.and_then(|stream| decide::due(&stream, &follow.tag)),
+            Err(error) => {
+                tracing::error!(%follow, %error, "a stream cannot be read");
+                None
+            }
+        };
+        // Whoever changed the stream told the timetable, too.
+        let Some(request) = request else { return Polled::Told };
+        let imported =
+            timeout(IMPORT_TIME, streams.import(&follow.stream, request, Why::Schedule { due })).await;
+        let imported = match imported {
+            Ok(Ok(imported)) => imported,
+            Ok(Err(error)) if error.is_conflict() => return Polled::Overtaken,
+            Ok(Err(error)) => {
+                tracing::warn!(%follow, %error, "what a followed tag is now could not be stored");
+                return Polled::Failed;
+            }
+            Err(_) => {
+                tracing::warn!(%follow, "looking at a followed tag took too long");
+                return Polled::Failed;
+            }
+        };
+        if !is_success(&imported) {
+            return Polled::Failed;
         }
-    };
-    let Some(request) = request else {
-        timetable.changed(key, false);
-        return;
-    };
-    match timeout(IMPORT_TIME, streams.import(key, request, Why::Schedule)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) if error.is_conflict() => timetable.retry(key),
-        Ok(Err(error)) => tracing::warn!(stream = %key, %error, "a scheduled import could not be stored"),
-        Err(_) => tracing::warn!(stream = %key, "a scheduled import took too long"),
+        let rest = imported.status.repository.map_or(0, |repository| repository.additional_tags.len());
+        if rest == 0 || rest >= left {
+            return Polled::Told;
+        }
+        left = rest;
     }
+    Polled::Told
+}
+
+/// Whether everything that was asked for came.
+fn is_success(imported: &ImageStreamImport) -> bool {
+    let status = &imported.status;
+    let listed = status.repository.as_ref().is_none_or(|repository| repository.status.status != "Failure");
+    listed && status.images.iter().all(apply::is_success)
 }
 
 #[cfg(test)]

@@ -6,16 +6,18 @@
 //! was: the registry is asked, but only for its digest when the rest is known.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use machinery::image::Image;
 use oci::client::{RegistryError, Transport};
 use oci::keyring::Credentials;
 use oci::{Digest, Manifest};
+use tokio::time::Instant;
 
 use super::fault::Fault;
 use super::flight::Flights;
-use super::gate::{Gates, Lane};
-use super::limits::{CONTENT_BYTES, LAYER_SIZES, REPOSITORIES, REPOSITORY_AGE};
+use super::gate::{Gates, Lane, Report};
+use super::limits::{CONTENT_BYTES, LAYER_SIZES, REPOSITORIES, REPOSITORY_AGE, SHARED_ANSWERS};
 use super::lru::Lru;
 use super::plan::Source;
 use super::repo::{Kept, Repo, RepoKey};
@@ -30,7 +32,14 @@ pub struct Engine {
     content: Arc<Mutex<Contents>>,
     tags: Mutex<Lru<(RepoKey, String), Digest>>,
     sizes: Mutex<Lru<Digest, u64>>,
+    /// Questions about tags that are being asked by the server itself, and their latest answers.
+    pub(super) heads: Flights<TagKey, Result<Option<Digest>, Fault>>,
+    answers: Mutex<Lru<TagKey, (Instant, Option<Digest>)>>,
+    pub(super) manifests: Flights<TagKey, Result<Manifest, Fault>>,
 }
+
+/// A tag of a repository, as somebody with certain credentials sees it.
+pub(super) type TagKey = (RepoKey, String);
 
 /// Content by repository and digest.
 type Contents = Lru<(Arc<str>, Digest), Content>;
@@ -59,6 +68,9 @@ impl Engine {
             content: Arc::new(Mutex::new(Lru::new(CONTENT_BYTES))),
             tags: Mutex::new(Lru::new(REPOSITORIES)),
             sizes: Mutex::new(Lru::new(LAYER_SIZES)),
+            heads: Flights::default(),
+            answers: Mutex::new(Lru::new(SHARED_ANSWERS)),
+            manifests: Flights::default(),
         }
     }
 
@@ -106,6 +118,29 @@ impl Engine {
 
     pub(super) fn remember(&self, key: &RepoKey, tag: &str, digest: &Digest) {
         lock(&self.tags).insert((key.clone(), tag.to_owned()), digest.clone(), 1);
+    }
+
+    /// The answer that somebody else who follows the tag got since `due`.
+    pub(super) fn shared_answer(&self, key: &TagKey, due: Instant) -> Option<Option<Digest>> {
+        let mut answers = lock(&self.answers);
+        let (at, answer) = answers.get(key)?;
+        (*at >= due).then(|| answer.clone())
+    }
+
+    /// Keeps an answer for others who follow the tag.
+    pub(super) fn share_answer(&self, key: TagKey, answer: Option<Digest>) {
+        lock(&self.answers).insert(key, (Instant::now(), answer), 1);
+    }
+
+    /// How every registry stands that was asked for anything.
+    pub fn report(&self) -> Vec<Report> {
+        self.gates.report()
+    }
+
+    /// Tells how long the server should ask nothing of a registry by itself.
+    pub fn pause(&self) -> Box<dyn Fn(&str) -> Duration + Send + Sync> {
+        let gates = Arc::clone(&self.gates);
+        Box::new(move |host| gates.wait(host))
     }
 
     pub(super) fn size(&self, layer: &Digest) -> Option<u64> {

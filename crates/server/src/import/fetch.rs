@@ -16,9 +16,10 @@ use oci::{Digest, Manifest, platform};
 use tokio::time::Instant;
 
 use super::convert;
-use super::engine::{Content, Engine};
+use super::engine::{Content, Engine, TagKey};
 use super::failure;
 use super::fault::Fault;
+use super::gate::Lane;
 use super::limits::{BLOB_SIZES, FETCH_TIME, REQUEST_FETCHES};
 use super::outcome::{FetchResult, Fetched};
 use super::plan::{Mode, Preference, Source, Wanted};
@@ -254,7 +255,7 @@ impl Work<'_> {
             return Ok(Known::Not);
         }
         // Whatever HEAD fails with, GET says it better: it has a body.
-        let Ok(Some(digest)) = self.repo.head(self.job.wanted).await else { return Ok(Known::Not) };
+        let Ok(Some(digest)) = self.head().await else { return Ok(Known::Not) };
         if let Wanted::Digest(wanted) = self.job.wanted
             && *wanted != digest
         {
@@ -273,6 +274,35 @@ impl Work<'_> {
         }
     }
 
+    /// The digest that the registry has now. What a schedule asks about a tag is asked once for all streams that
+    /// follow it; whoever else wants to know gets an answer of his own.
+    async fn head(&self) -> Result<Option<Digest>, Fault> {
+        let Some((key, due)) = self.shared() else { return Ok(self.repo.head(self.job.wanted).await?) };
+        if let Some(answer) = self.engine.shared_answer(&key, due) {
+            return Ok(answer);
+        }
+        let (repo, wanted) = (self.repo.clone(), self.job.wanted.clone());
+        let begin = move || async move { Ok(repo.head(&wanted).await?) }.boxed();
+        let answer = self.engine.heads.join(key.clone(), begin).await?;
+        self.engine.share_answer(key, answer.clone());
+        Ok(answer)
+    }
+
+    /// The manifest of a tag, shared as [`Self::head`] is.
+    async fn tagged_manifest(&self) -> Result<Manifest, Fault> {
+        let Some((key, _)) = self.shared() else { return Ok(self.repo.manifest(self.job.wanted).await?) };
+        let (repo, wanted) = (self.repo.clone(), self.job.wanted.clone());
+        let begin = move || async move { Ok(repo.manifest(&wanted).await?) }.boxed();
+        self.engine.manifests.join(key, begin).await
+    }
+
+    fn shared(&self) -> Option<(TagKey, Instant)> {
+        match (self.job.wanted, self.repo.lane) {
+            (Wanted::Tag(tag), Lane::Scheduled { due }) => Some(((self.repo.key.clone(), tag.clone()), due)),
+            _ => None,
+        }
+    }
+
     /// A stored image that is a complete answer: a single one.
     fn stored_image(&self, digest: &str) -> Option<Image> {
         self.stored.image(digest).filter(|image| image.docker_image_manifests.is_empty())
@@ -283,7 +313,7 @@ impl Work<'_> {
         match self.job.wanted {
             Wanted::Digest(digest) => self.by_digest(digest).await,
             Wanted::Tag(tag) => {
-                let manifest = self.repo.manifest(self.job.wanted).await?;
+                let manifest = self.tagged_manifest().await?;
                 let digest = manifest.digest().clone();
                 let content = match self.engine.content(self.repo, &digest) {
                     Some(content) => content,

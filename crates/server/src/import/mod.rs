@@ -9,6 +9,7 @@
 //! meantime, fails as a whole. Every future here may be dropped at any time; nothing is stored before the last stage.
 
 pub mod apply;
+pub mod budget;
 pub mod convert;
 pub mod engine;
 pub mod failure;
@@ -37,5 +38,5 @@ pub(crate) mod world;
 
 pub use engine::Engine;
 pub use flow::run;
-pub use gate::Lane;
+pub use gate::{Lane, Report};
 pub use seam::{Held, PullSecret, Surroundings, Written};

@@ -22,6 +22,8 @@ pub struct Repo {
     client: Arc<RepositoryClient>,
     gate: Arc<Gate>,
     gates: Arc<Gates>,
+    /// Whose budget its questions count on: the name of the credentials.
+    account: Arc<str>,
     /// Who shares what was learnt about it.
     pub key: RepoKey,
     /// `host/path`.
@@ -53,7 +55,7 @@ pub enum AskError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
     /// The registry wants to be left alone for longer than we wait.
-    #[error("toomanyrequests: the registry asked to be left alone, for {} more seconds", .0.as_secs())]
+    #[error("toomanyrequests: the registry wants no more requests for {} seconds", .0.as_secs())]
     Closed(Duration),
 }
 
@@ -101,7 +103,8 @@ impl Kept {
     pub fn open(&self, gates: &Arc<Gates>, key: RepoKey, lane: Lane) -> Repo {
         let gate = gates.of(&key.host);
         let place = format!("{}/{}", key.host, key.path).into();
-        Repo { client: Arc::clone(&self.client), gate, gates: Arc::clone(gates), key, place, lane }
+        let account = key.credentials.as_ref().map_or("", |credentials| &credentials.username).into();
+        Repo { client: Arc::clone(&self.client), gate, gates: Arc::clone(gates), account, key, place, lane }
     }
 }
 
@@ -109,14 +112,19 @@ impl Repo {
     /// The digest that a tag or digest has at the registry; `None` when HEAD does not tell.
     pub async fn head(&self, wanted: &Wanted) -> Result<Option<Digest>, AskError> {
         let selector = selector(wanted);
-        let head = self.ask(async { self.client.head_manifest(&selector).await }).await?;
-        Ok(head.and_then(|head| head.digest))
+        let Some(head) = self.ask(async { self.client.head_manifest(&selector).await }).await? else {
+            return Ok(None);
+        };
+        self.gate.told(&self.account, &head.rate);
+        Ok(head.digest)
     }
 
     /// A manifest; by digest it is checked.
     pub async fn manifest(&self, wanted: &Wanted) -> Result<Manifest, AskError> {
         let selector = selector(wanted);
-        Ok(self.ask(async { self.client.get_manifest(&selector).await }).await?.manifest)
+        let fetched = self.ask(async { self.client.get_manifest(&selector).await }).await?;
+        self.gate.told(&self.account, &fetched.rate);
+        Ok(fetched.manifest)
     }
 
     /// A configuration, checked.
@@ -150,7 +158,7 @@ impl Repo {
     }
 
     async fn ask<T>(&self, question: impl Future<Output = Result<T, RegistryError>>) -> Result<T, AskError> {
-        let mut pass = self.gates.pass(&self.gate, self.lane, FETCH_TIME).await?;
+        let mut pass = self.gates.pass(&self.gate, &self.account, self.lane, FETCH_TIME).await?;
         tokio::pin!(question);
         let answer = match tokio::time::timeout(SLOW_AFTER, &mut question).await {
             Ok(answer) => answer,

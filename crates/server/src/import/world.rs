@@ -262,8 +262,12 @@ impl Streams for World {
         &'a self,
         key: &'a StreamKey,
         request: ImageStreamImport,
-        _: Why,
-    ) -> BoxFuture<'a, Result<(), ApiError>> {
-        async move { super::run(self, &key.namespace, request, Lane::Background).await.map(|_| ()) }.boxed()
+        why: Why,
+    ) -> BoxFuture<'a, Result<ImageStreamImport, ApiError>> {
+        let lane = match why {
+            Why::Spec => Lane::Background,
+            Why::Schedule { due } => Lane::Scheduled { due },
+        };
+        async move { super::run(self, &key.namespace, request, lane).await }.boxed()
     }
 }

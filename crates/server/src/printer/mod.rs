@@ -80,7 +80,10 @@ pub struct Layout {
 /// Whether a resource has tables.
 pub fn has_columns(resource: &Resource) -> bool {
     resource.is_stored()
-        || matches!(resource.plural, "imagestreamtags" | "imagetags" | "imagestreamimages" | "projects")
+        || matches!(
+            resource.plural,
+            "imagestreamtags" | "imagetags" | "imagestreamimages" | "projects" | "upstreams"
+        )
 }
 
 fn columns(resource: &Resource) -> &'static [Column] {

@@ -42,6 +42,7 @@ pub(super) fn layout(group: &str, plural: &str) -> &'static Layout {
         ("weir.dev", "hooks") => &HOOKS,
         ("weir.dev", "webhooktriggers") => &WEBHOOK_TRIGGERS,
         ("weir.dev", "objecttriggers") => &OBJECT_TRIGGERS,
+        ("weir.dev", "upstreams") => &UPSTREAMS,
         ("config.openshift.io" | "operator.openshift.io", _) => &CUSTOM,
         _ => &OTHERS,
     }
@@ -387,6 +388,21 @@ static OBJECT_TRIGGERS: Layout = Layout {
         ]
     },
 };
+static UPSTREAMS: Layout = Layout {
+    columns: &[
+        Column::NAME,
+        number("Followed", "Tags that are followed there."),
+        number("Waiting", "Tags that are due and wait for their turn."),
+        number("Requests", "Requests sent since the start."),
+        Column::text("Budget", "What is left and allowed, where it is scarcest."),
+        Column::text("Resets", "When all of the budget is there again."),
+        Column::text("Next Due", "When the next tag is due."),
+        Column::text("Last Error", "What went wrong last."),
+        Column::text("Closed", "How long the registry wants no requests.").wide(),
+        Column::text("When", "When that went wrong.").wide(),
+    ],
+    cells: upstream,
+};
 static CUSTOM: Layout =
     Layout { columns: &[Column::NAME, AGE], cells: |plain, now| vec![name(plain), age(plain, now)] };
 static OTHERS: Layout = Layout {
@@ -697,6 +713,39 @@ fn build(plain: &Plain, now: Time) -> Vec<Cell> {
     ]
 }
 
+/// An upstream registry, with the account that has least left.
+fn upstream(plain: &Plain, now: Time) -> Vec<Cell> {
+    let until = |pointer: &str| {
+        let at = time(plain, pointer);
+        if at.is_zero() { "<none>".to_owned() } else { duration::age(at.seconds_since(now).max(0)) }
+    };
+    let accounts = items(plain, "/status/accounts").iter().enumerate();
+    let scarcest = accounts
+        .filter_map(|(at, account)| Some((account.pointer("/budget/remaining")?.as_i64()?, at)))
+        .min();
+    let (budget, resets) = match scarcest {
+        Some((remaining, at)) => {
+            let limit = count(plain, &format!("/status/accounts/{at}/budget/limit"));
+            (format!("{remaining}/{limit}"), until(&format!("/status/accounts/{at}/budget/resets")))
+        }
+        None => ("<none>".to_owned(), "<none>".to_owned()),
+    };
+    let failed = time(plain, "/status/lastError/time");
+    let error = text(plain, "/status/lastError/message");
+    vec![
+        name(plain),
+        count(plain, "/status/followed").into(),
+        count(plain, "/status/waiting").into(),
+        count(plain, "/status/requests").into(),
+        budget.into(),
+        resets.into(),
+        until("/status/nextDue").into(),
+        if error.is_empty() { "<none>" } else { error }.into(),
+        until("/status/closedUntil").into(),
+        if failed.is_zero() { "<none>".to_owned() } else { duration::ago(failed, now) }.into(),
+    ]
+}
+
 /// The subjects of one kind, with the project for those that have one.
 fn subjects(plain: &Plain, kind: &str) -> String {
     let named = items(plain, "/subjects").iter().filter(|subject| field(subject, "kind") == kind);
@@ -807,6 +856,20 @@ mod tests {
                    "involvedObject": {"kind": "Deployment", "name": "web"}, "source": {"component": "weir"},
                    "lastTimestamp": "2023-11-14T22:13:00Z"}),
             &json!(["20s", "Warning", "Bad", "deployment/web", "", "weir", "no", "<unknown>", 1, "e.1"]),
+        );
+    }
+
+    #[test]
+    fn an_upstream_shows_the_account_that_has_least_left() {
+        check(
+            "weir.dev",
+            "upstreams",
+            json!({"metadata": {"name": "docker.io"}, "status": {"followed": 3, "waiting": 1, "requests": 12,
+                "nextDue": "2023-11-14T22:14:20Z", "lastError": {"time": "2023-11-14T22:12:20Z", "message": "429"},
+                "accounts": [
+                    {"name": "", "budget": {"limit": 100, "remaining": 40, "resets": "2023-11-14T23:13:20Z"}},
+                    {"name": "eva", "budget": {"limit": 200, "remaining": 20, "resets": "2023-11-14T22:43:20Z"}}]}}),
+            &json!(["docker.io", 3, 1, 12, "20/200", "30m", "60s", "429", "<none>", "About a minute ago"]),
         );
     }
 

@@ -91,6 +91,7 @@ pub(super) fn may(ctx: &Ctx, actor: &Actor, right: Right<'_>) -> bool {
             ("delete", "imagestreamtags", repository.project(), tag.as_str())
         }
         Right::DeleteContent => ("delete", "images", "", ""),
+        Right::Metrics => ("get", "registry/metrics", "", ""),
         Right::Sign(repository) => ("create", "imagesignatures", repository.project(), repository.name()),
     };
     auth::may(ctx, actor, verb, GROUP, resource, namespace, name).allowed

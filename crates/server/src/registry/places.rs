@@ -17,7 +17,9 @@ use machinery::status::ApiError;
 use oci::client::{BlobStream, RegistryError};
 use oci::keyring::{Credentials, Keyring, SecretFormat};
 use oci::{Digest, Manifest, Named, Reference};
+use tokio::time::Instant;
 
+use super::measures::{Asked, Failed};
 use crate::context::Ctx;
 use crate::import::limits::FETCH_TIME;
 use crate::import::plan::{Source, Wanted};
@@ -162,21 +164,52 @@ impl Place {
     /// An answer in time, or why there is none.
     async fn in_time<T>(
         &self,
+        operation: &'static str,
         question: impl Future<Output = Result<T, AskError>>,
     ) -> Result<T, UpstreamError> {
+        let start = Instant::now();
+        let answer = self.ask(question).await;
+        let registry = self.name.split('/').next().unwrap_or_default().to_owned();
+        let (measures, seconds) = (&self.ctx.metrics.images, start.elapsed().as_secs_f64());
+        measures.asked.get_or_create(&Asked { registry: registry.clone(), operation }).observe(seconds);
+        answer.map_err(|(error, code)| {
+            measures.failed.get_or_create(&Failed { registry, operation, code }).inc();
+            error
+        })
+    }
+
+    async fn ask<T>(
+        &self,
+        question: impl Future<Output = Result<T, AskError>>,
+    ) -> Result<T, (UpstreamError, &'static str)> {
         match tokio::time::timeout(FETCH_TIME, question).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
                 if matches!(&error, AskError::Registry(error) if error.is_transport()) {
                     self.engine().spoil(&self.repo.key);
                 }
-                Err(told(&error))
+                Err((told(&error), code(&error)))
             }
             Err(_) => {
                 self.repo.gave_up();
-                Err(UpstreamError::Failed(format!("no answer within {} seconds", FETCH_TIME.as_secs())))
+                let why = format!("no answer within {} seconds", FETCH_TIME.as_secs());
+                Err((UpstreamError::Failed(why), "TIMEOUT"))
             }
         }
+    }
+}
+
+/// What a failure is counted as: the registry's own code, where it is one that everybody knows.
+fn code(error: &AskError) -> &'static str {
+    match error {
+        AskError::Closed(_) => "TOOMANYREQUESTS",
+        AskError::Registry(error) => match error.facts().map(|facts| facts.status.as_u16()) {
+            Some(401 | 403) => "UNAUTHORIZED",
+            Some(404) => "NOT_FOUND",
+            Some(429) => "TOOMANYREQUESTS",
+            _ if error.is_unauthorized() => "UNAUTHORIZED",
+            _ => "UNKNOWN",
+        },
     }
 }
 
@@ -205,16 +238,16 @@ impl Upstream for Place {
     fn manifest<'a>(&'a self, digest: &'a Digest) -> Told<'a, Manifest> {
         Box::pin(async move {
             let wanted = Wanted::Digest(digest.clone());
-            self.in_time(self.repo.manifest(&wanted)).await
+            self.in_time("ManifestService.Get", self.repo.manifest(&wanted)).await
         })
     }
 
     fn size<'a>(&'a self, digest: &'a Digest) -> Told<'a, Option<u64>> {
-        Box::pin(self.in_time(self.repo.blob_length(digest)))
+        Box::pin(self.in_time("BlobStore.Stat", self.repo.blob_length(digest)))
     }
 
     fn open<'a>(&'a self, digest: &'a Digest) -> Told<'a, BlobStream> {
-        Box::pin(self.in_time(self.repo.blob(digest)))
+        Box::pin(self.in_time("BlobStore.Open", self.repo.blob(digest)))
     }
 }
 

@@ -27,6 +27,7 @@ mod strategy;
 mod stream_images;
 mod stream_tags;
 mod tag_writes;
+mod upstreams;
 mod watch;
 mod workloads;
 mod write;
@@ -88,6 +89,7 @@ fn offered(resource: &Resource) -> negotiate::Offer {
                 | View::Ledger
                 | View::Consumers
                 | View::Retry
+                | View::Upstream
                 | View::RollOut
                 | View::StartBuild
                 | View::Review
@@ -96,7 +98,7 @@ fn offered(resource: &Resource) -> negotiate::Offer {
                 | View::AccountToken
         )
     );
-    let protobuf = machinery::protobuf::transcode::is_offered(resource.group, resource.kind);
+    let protobuf = machinery::protobuf::transcode::is_offered(&resource.api_version(), resource.kind);
     negotiate::Offer { protobuf, table, metadata: !plain_only, discovery: false }
 }
 
@@ -159,6 +161,7 @@ pub async fn dispatch(call: &Call) -> Result<Reply, ApiError> {
             View::Ledger => ledger::get(call).await,
             View::Consumers => consumers::get(call),
             View::Retry => deliveries::retry(call).await,
+            View::Upstream => upstreams::answer(call),
             View::WorkloadStatus => workloads::status(call).await,
             View::RollOut => workloads::roll_out(call).await,
             View::StartBuild => workloads::build(call).await,

@@ -167,6 +167,8 @@ pub(super) async fn update<T: Strategy>(call: &Call, new: T) -> Result<Loaded<T>
             return Err(ApiError::modified(call.of(), &call.info.name));
         }
         let mut new = new.clone();
+        // Who names no version means whichever is there.
+        new.metadata_mut().resource_version = old.revision.to_string();
         track(call, &old, &mut new)?;
         match replace(call, &old, new, options.dry_run).await {
             Err(error) if error.is_conflict() && version.is_empty() => {}
@@ -454,5 +456,6 @@ async fn remove<T: Strategy>(call: &Call, old: &Loaded<T>) -> Result<(), ApiErro
     let committed = call.ctx.store.commit(txn).await;
     let revision =
         committed.map_err(|error| streams::commit_failed(&error, call.of(), &metadata.name, false))?;
+    call.ctx.outbox.wake();
     call.ctx.settle(revision).await
 }

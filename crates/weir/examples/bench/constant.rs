@@ -58,5 +58,6 @@ fn settings(data: &Path, address: SocketAddr) -> Settings {
         front_proxy: None,
         registry: Default::default(),
         webhooks: Default::default(),
+        oidc: None,
     }
 }

@@ -8,6 +8,7 @@ mod api;
 mod audit;
 mod badinput;
 mod cli;
+mod clients;
 mod conformance;
 mod crash;
 mod hooks;
@@ -21,6 +22,7 @@ mod server;
 mod session;
 mod transcript;
 mod upstream;
+mod watches;
 mod webhooks;
 
 use std::path::PathBuf;

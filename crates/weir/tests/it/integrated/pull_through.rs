@@ -102,7 +102,10 @@ async fn a_private_image_comes_through_with_the_projects_secret_and_stays() {
 async fn nothing_is_kept_where_the_operator_wants_that() {
     let Registries { open, private } = Registries::start();
     drop(private);
-    let world = World::around(Server::configured("registry:\n  mirror: false\n", &[]).await).await;
+    let world = World::around(
+        Server::configured("registry:\n  mirror: false\n  metrics: {enabled: true}\n", &[]).await,
+    )
+    .await;
     import(&world, &world.project, "app", &format!("{}/library/busybox:latest", open.host)).await;
     let mine = format!("{}/app", world.project);
     pull(&world, "puller", &mine).await.expect("it comes through");
@@ -110,4 +113,21 @@ async fn nothing_is_kept_where_the_operator_wants_that() {
     // Manifests are kept ready in memory; what they consist of is not.
     let why = pull(&world, "puller", &mine).await.expect_err("nothing was kept");
     assert!(why.contains("BLOB_UNKNOWN") && why.contains("connection refused"), "{why}");
+    let metrics =
+        world.api.must(Request::new("GET", "/metrics")).await.body.as_str().expect("text").to_owned();
+    let own = world.call("admin", "GET", "/extensions/v2/metrics", &[], None).await;
+    for text in [metrics.as_str(), &String::from_utf8_lossy(&own.body)] {
+        for name in [
+            "imageregistry_http_requests_total{code=\"200\",method=\"get\"}",
+            "imageregistry_http_in_flight_requests",
+            "imageregistry_request_duration_seconds_sum{operation=\"BlobStore.ServeBlob\"}",
+            "imageregistry_storage_duration_seconds_count{operation=\"StorageDriver.Stat\"}",
+            "imageregistry_storage_errors_total{operation=\"StorageDriver.Stat\",code=\"PATH_NOT_FOUND\"}",
+            "imageregistry_pullthrough_blobstore_cache_requests_total{type=\"Miss\"}",
+            "imageregistry_pullthrough_repository_errors_total{registry=",
+            "imageregistry_pullthrough_repository_duration_seconds_count{registry=",
+        ] {
+            assert!(text.contains(name), "{name} is not in {text}");
+        }
+    }
 }
