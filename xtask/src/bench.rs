@@ -1,8 +1,8 @@
 //! `cargo xtask bench`: runs Weir's benchmark and keeps what it prints.
 //!
 //! The benchmark is the example `bench` of the package `weir`; it drives the program, both built as users get it. It
-//! prints Markdown; that goes to the terminal and to `docs/benchmarks/first-stream.md` (or `registry.md` with `--only registry`), so that
-//! a change of the numbers is a change that a review sees.
+//! prints Markdown; that goes to the terminal and to `docs/benchmarks/first-stream.md` (or a file named after the part, for
+//! those that have a table of their own), so that a change of the numbers is a change that a review sees.
 
 use std::{fs, process::Stdio};
 
@@ -37,8 +37,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     }
     // What is kept are whole tables, measured with the usual effort.
     let name = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => "first-stream.md",
-        ["--only", "registry"] => "registry.md",
+        [] => "first-stream.md".to_owned(),
+        ["--only", part @ ("registry" | "access" | "follow")] => format!("{part}.md"),
         _ => return Ok(()),
     };
     let folder = root().join("docs/benchmarks");
