@@ -318,3 +318,37 @@ proptest! {
         let _ = held.try_apply("one", true, json!({"metadata": {"labels": spec}, "status": spec}));
     }
 }
+
+#[test]
+fn two_people_who_apply_different_containers_of_a_template_do_not_conflict() {
+    let object = crate::schema::workload("apps", "Deployment").expect("workloads are described");
+    let deployment = |containers: Value| {
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+               "spec": {"template": {"spec": {"containers": containers}}}})
+    };
+    let empty = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}});
+    let (mut live, mut entries) = (empty.clone(), Vec::new());
+    let mut apply = |name: &str, document: &Value| -> Result<Value, ApiError> {
+        let manager = Manager { api_version: "apps/v1".to_owned(), ..manager(name, Operation::Apply) };
+        let apply = Apply {
+            object,
+            live: &live,
+            empty: &empty,
+            entries: &entries,
+            manager: &manager,
+            force: false,
+            now: NOW,
+        };
+        let applied = apply.run(document)?;
+        live = applied.object.unwrap_or_else(|| live.clone());
+        entries = applied.entries;
+        Ok(live.clone())
+    };
+    let ports = json!([{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 53, "protocol": "TCP"}]);
+    apply("one", &deployment(json!([{"name": "a", "image": "x:1", "ports": ports}]))).unwrap();
+    let both = apply("two", &deployment(json!([{"name": "b", "image": "y:1"}]))).unwrap();
+    let containers = both["spec"]["template"]["spec"]["containers"].as_array().unwrap();
+    assert_eq!(containers.len(), 2, "{both}");
+    let error = apply("two", &deployment(json!([{"name": "a", "image": "x:2"}]))).unwrap_err();
+    assert!(error.to_string().contains("containers[name=\"a\"].image"), "{error}");
+}

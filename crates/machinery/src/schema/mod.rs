@@ -14,6 +14,7 @@ mod project;
 mod rbac;
 mod stream;
 mod view;
+mod workload;
 
 pub use self::core::*;
 pub use self::image::*;
@@ -23,6 +24,7 @@ pub use project::*;
 pub use rbac::*;
 pub use stream::*;
 pub use view::*;
+pub use workload::workload;
 
 /// The type of a value.
 #[derive(Clone, Copy, Debug)]

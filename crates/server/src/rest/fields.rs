@@ -18,7 +18,9 @@ use crate::stored::Loaded;
 /// The description of the kind that a call is about.
 pub(super) fn described(call: &Call) -> &'static Object {
     let resource = call.resource;
-    schema::of(resource.group, resource.version, resource.kind).unwrap_or(&schema::UNDESCRIBED)
+    schema::of(resource.group, resource.version, resource.kind)
+        .or_else(|| schema::workload(resource.group, resource.kind))
+        .unwrap_or(&schema::UNDESCRIBED)
 }
 
 /// Who makes a call, as an owner of fields.

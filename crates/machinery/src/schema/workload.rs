@@ -1,0 +1,129 @@
+//! How the lists of workloads belong together: which containers, volumes and variables are the same in two documents.
+//!
+//! Workloads are stored as they come and everything else in them is whatever it is found to be; only what server-side
+//! apply must know is described, so that two people who apply different containers of one template do not get in each
+//! other's way. Lists that Kubernetes tells apart by two fields at once (ports, spread constraints) are one value here.
+
+use super::meta::OBJECT_META;
+use super::{Merge, Object, Shape, field};
+
+/// Items that only their name tells apart.
+static NAMED: Object =
+    Object::new("dev.weir.Named", "An item with a name.", &[field("name", Shape::Text, "Its name.")]).open();
+static MOUNT: Object = Object::new(
+    "dev.weir.Mount",
+    "Where something is in a container.",
+    &[
+        field("devicePath", Shape::Text, "Where a device is."),
+        field("mountPath", Shape::Text, "Where a volume is."),
+    ],
+)
+.open();
+static ALIAS: Object =
+    Object::new("dev.weir.Alias", "Names of an address.", &[field("ip", Shape::Text, "The address.")]).open();
+static CONDITION: Object =
+    Object::new("dev.weir.Condition", "What holds.", &[field("type", Shape::Text, "Which.")]).open();
+
+static CONTAINER: Object = Object::new(
+    "dev.weir.Container",
+    "A container of a pod.",
+    &[
+        field("env", Shape::List(&Shape::Object(&NAMED), Merge::ByKey("name")), "Variables."),
+        field("name", Shape::Text, "Its name."),
+        field("volumeDevices", Shape::List(&Shape::Object(&MOUNT), Merge::ByKey("devicePath")), "Devices."),
+        field("volumeMounts", Shape::List(&Shape::Object(&MOUNT), Merge::ByKey("mountPath")), "Volumes."),
+    ],
+)
+.open();
+
+const CONTAINERS: Shape = Shape::List(&Shape::Object(&CONTAINER), Merge::ByKey("name"));
+
+static POD_SPEC: Object = Object::new(
+    "dev.weir.PodSpec",
+    "What a pod is made of.",
+    &[
+        field("containers", CONTAINERS, "Containers."),
+        field("ephemeralContainers", CONTAINERS, "Containers for a look inside."),
+        field("hostAliases", Shape::List(&Shape::Object(&ALIAS), Merge::ByKey("ip")), "Names of addresses."),
+        field("imagePullSecrets", Shape::List(&Shape::Object(&NAMED), Merge::ByKey("name")), "Credentials."),
+        field("initContainers", CONTAINERS, "Containers that run first."),
+        field("volumes", Shape::List(&Shape::Object(&NAMED), Merge::ByKey("name")), "Volumes."),
+    ],
+)
+.open();
+
+static TEMPLATE: Object = Object::new(
+    "dev.weir.PodTemplate",
+    "What pods are made from.",
+    &[
+        field("metadata", Shape::Object(&OBJECT_META), "Metadata of the pods.").filled(),
+        field("spec", Shape::Object(&POD_SPEC), "What the pods are made of.").filled(),
+    ],
+)
+.open();
+
+static SPEC: Object = Object::new(
+    "dev.weir.WorkloadSpec",
+    "What is wanted.",
+    &[
+        field("jobTemplate", Shape::Object(&JOB_TEMPLATE), "What jobs are made from."),
+        field("template", Shape::Object(&TEMPLATE), "What pods are made from."),
+    ],
+)
+.open();
+
+static JOB_TEMPLATE: Object = Object::new(
+    "dev.weir.JobTemplate",
+    "What jobs are made from.",
+    &[
+        field("metadata", Shape::Object(&OBJECT_META), "Metadata of the jobs.").filled(),
+        field("spec", Shape::Object(&SPEC), "What is wanted.").filled(),
+    ],
+)
+.open();
+
+static STATUS: Object = Object::new(
+    "dev.weir.WorkloadStatus",
+    "What is there.",
+    &[field("conditions", Shape::List(&Shape::Object(&CONDITION), Merge::ByKey("type")), "What holds.")],
+)
+.open();
+
+/// Kinds with a template of pods, or of jobs.
+static WORKLOAD: Object = Object::new(
+    "dev.weir.Workload",
+    "A workload.",
+    &[
+        field("apiVersion", Shape::Text, "Group and version of this object."),
+        field("kind", Shape::Text, "The kind of this object."),
+        field("metadata", Shape::Object(&OBJECT_META), "Standard object metadata.").filled(),
+        field("spec", Shape::Object(&SPEC), "What is wanted."),
+        field("status", Shape::Object(&STATUS), "What is there."),
+    ],
+)
+.open();
+
+static POD: Object = Object::new(
+    "dev.weir.Pod",
+    "A pod.",
+    &[
+        field("apiVersion", Shape::Text, "Group and version of this object."),
+        field("kind", Shape::Text, "The kind of this object."),
+        field("metadata", Shape::Object(&OBJECT_META), "Standard object metadata.").filled(),
+        field("spec", Shape::Object(&POD_SPEC), "What it is made of."),
+        field("status", Shape::Object(&STATUS), "What is there."),
+    ],
+)
+.open();
+
+/// How the fields of a workload merge; `None` for other kinds.
+pub fn workload(group: &str, kind: &str) -> Option<&'static Object> {
+    match (group, kind) {
+        ("", "Pod") => Some(&POD),
+        ("", "ReplicationController")
+        | ("apps", "DaemonSet" | "Deployment" | "ReplicaSet" | "StatefulSet")
+        | ("batch", "CronJob" | "Job")
+        | ("apps.openshift.io", "DeploymentConfig") => Some(&WORKLOAD),
+        _ => None,
+    }
+}
