@@ -282,14 +282,12 @@ async fn read_body(incoming: Incoming) -> Result<Bytes, ApiError> {
 }
 
 async fn read_bounded(incoming: Incoming, most: usize, time: Duration) -> Result<Bytes, ApiError> {
-    let too_large = || ApiError::too_large(format!("Request entity too large: limit is {most}"));
-    if hyper::body::Body::size_hint(&incoming).lower() > most as u64 {
-        return Err(too_large());
-    }
     let collected = tokio::time::timeout(time, Limited::new(incoming, most).collect()).await;
     match collected {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(ApiError::too_large(format!("Request entity too large: limit is {most}")))
+        }
         Ok(Err(error)) => Err(ApiError::bad_request(format!("the body could not be read: {error}"))),
         Err(_) => Err(ApiError::bad_request("the body did not arrive in time")),
     }
