@@ -10,6 +10,7 @@ use store::{Revision, Store};
 use crate::audit::Audit;
 use crate::auth::{Authenticator, Authorizer};
 use crate::clock::Clock;
+use crate::control::Timetable;
 use crate::fairness::InFlight;
 use crate::import;
 use crate::limits;
@@ -45,6 +46,8 @@ pub struct Context {
     pub transport: Arc<dyn oci::client::Transport>,
     /// The import engine's shared state.
     pub imports: import::Engine,
+    /// What is followed, and when it is due.
+    pub follow: Arc<Timetable>,
     /// Who is who.
     pub authenticator: Authenticator,
     /// Who may do what.

@@ -25,6 +25,7 @@ use crate::auth::{Authenticator, Authorizer, FrontProxy, Signer};
 use crate::bootstrap::{self, Files};
 use crate::clock::Clock;
 use crate::context::{Context, Ctx};
+use crate::control::Timetable;
 use crate::fairness::InFlight;
 use crate::listen::{self, TlsSettings};
 use crate::metrics::Metrics;
@@ -165,6 +166,7 @@ pub async fn context(
     let renderer = Renderer::new(settings.images.clone());
     let cache = Cache::start(&*store, renderer, CacheLimits::default()).await?;
     let imports = import::Engine::new(&settings);
+    let follow = Arc::new(Timetable::new(random.below(u64::MAX)));
     let in_flight = InFlight::new(&settings.requests);
     let metrics = Metrics::default();
     let audit = Audit::start(&settings.audit, &settings.data_dir, metrics.audit_dropped.clone())
@@ -182,6 +184,7 @@ pub async fn context(
         failure: Arc::default(),
         transport: Arc::new(web),
         imports,
+        follow,
         authenticator,
         rendered: Default::default(),
         in_flight,

@@ -99,10 +99,12 @@ pub struct ImageSettings {
     pub max_images_bulk_imported_per_repository: i64,
     /// Import mode of tags that name none: `Legacy` or `PreserveOriginal`.
     pub image_stream_import_mode: String,
-    /// Seconds between two imports of a scheduled tag.
+    /// Seconds between two imports of a scheduled tag; streams and tags may ask for another period.
     pub scheduled_import_seconds: u64,
-    /// Scheduled imports that may start in a minute.
+    /// Requests that scheduled imports send to one registry, as one account, in a minute; less when the registry says so.
     pub scheduled_imports_per_minute: u32,
+    /// Tags that are taken of a repository that is followed as a whole; 0 means 1000, -1 all.
+    pub max_images_followed_per_repository: i64,
     /// Imports that the server runs at once by itself.
     pub concurrent_imports: usize,
 }
@@ -154,7 +156,8 @@ impl Default for ImageSettings {
             max_images_bulk_imported_per_repository: 0,
             image_stream_import_mode: String::new(),
             scheduled_import_seconds: 15 * 60,
-            scheduled_imports_per_minute: 60,
+            scheduled_imports_per_minute: 6000,
+            max_images_followed_per_repository: 0,
             concurrent_imports: 8,
         }
     }
@@ -165,6 +168,15 @@ impl ImageSettings {
     pub fn bulk_limit(&self) -> Option<usize> {
         const DEFAULT: usize = 50;
         match self.max_images_bulk_imported_per_repository {
+            0 => Some(DEFAULT),
+            limit => usize::try_from(limit).ok(),
+        }
+    }
+
+    /// Tags that are taken of a repository that is followed as a whole; `None` means all.
+    pub fn follow_limit(&self) -> Option<usize> {
+        const DEFAULT: usize = 1000;
+        match self.max_images_followed_per_repository {
             0 => Some(DEFAULT),
             limit => usize::try_from(limit).ok(),
         }

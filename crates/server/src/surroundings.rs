@@ -6,6 +6,7 @@
 //! import into some namespace could use it otherwise.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::engine::general_purpose::STANDARD;
 use base64::{DecodeError, Engine as _};
@@ -21,7 +22,7 @@ use oci::keyring::SecretFormat;
 
 use crate::auth::Actor;
 use crate::context::Ctx;
-use crate::control::{Change, StreamKey, Streams, Timetable, Why};
+use crate::control::{Budgets, Change, StreamKey, Streams, Target, Why};
 use crate::import::registries::Registries;
 use crate::import::{self, Engine, Held, Lane, PullSecret, Surroundings, Written};
 use crate::ledger::Cause;
@@ -96,6 +97,13 @@ impl Surroundings for Import<'_> {
 
     fn transport(&self) -> &Arc<dyn Transport> {
         &self.ctx.transport
+    }
+
+    fn repository_limit(&self) -> Option<usize> {
+        match self.cause {
+            Cause::Schedule | Cause::Hook => self.ctx.settings.images.follow_limit(),
+            _ => self.ctx.settings.images.bulk_limit(),
+        }
     }
 
     fn dry_run(&self) -> bool {
@@ -249,22 +257,42 @@ impl Streams for All {
         changes.boxed()
     }
 
+    fn period(&self) -> Duration {
+        self.ctx.settings.images.scheduled_period()
+    }
+
+    fn account(&self, key: &StreamKey, target: &Target) -> Arc<str> {
+        let around = Import {
+            ctx: &self.ctx,
+            actor: &self.actor,
+            namespace: &key.namespace,
+            name: String::new(),
+            cause: Cause::Schedule,
+            dry_run: true,
+            allowed: AllowedRegistries::default(),
+        };
+        import::account(&around, &key.namespace, target).into()
+    }
+
+    fn budgets(&self) -> &Budgets {
+        self.ctx.imports.budgets()
+    }
+
     fn import<'a>(
         &'a self,
         key: &'a StreamKey,
         request: ImageStreamImport,
         why: Why,
-    ) -> BoxFuture<'a, Result<(), ApiError>> {
+    ) -> BoxFuture<'a, Result<ImageStreamImport, ApiError>> {
         let cause = match why {
             Why::Spec => Cause::Import,
             Why::Schedule => Cause::Schedule,
+            Why::Told => Cause::Hook,
         };
         Box::pin(async move {
             let mut actor = self.actor.clone();
             actor.request_id = self.ctx.random.uid();
-            import(&self.ctx, &actor, &key.namespace, request, (cause, Lane::Background), false)
-                .await
-                .map(drop)
+            import(&self.ctx, &actor, &key.namespace, request, (cause, Lane::Background), false).await
         })
     }
 }
@@ -273,13 +301,9 @@ impl Streams for All {
 pub fn start_controllers(ctx: &Ctx) {
     let all: Arc<dyn Streams> =
         Arc::new(All { ctx: Arc::clone(ctx), actor: Actor::controller("image-import-controller") });
-    let images = &ctx.settings.images;
-    let random = crate::random::Random::seeded(ctx.random.below(u64::MAX));
-    let timetable = Timetable::new(images.scheduled_period(), images.scheduled_imports_per_minute, random);
-    let timetable = Arc::new(timetable);
-    let (streams, table, tasks) = (Arc::clone(&all), Arc::clone(&timetable), ctx.tasks.clone());
-    ctx.tasks.spawn("import", async move { control::import::run(streams, table, tasks.stopping()).await });
-    let tasks = ctx.tasks.clone();
+    let (streams, tasks) = (Arc::clone(&all), ctx.tasks.clone());
+    ctx.tasks.spawn("import", async move { control::import::run(streams, tasks.stopping()).await });
+    let (timetable, tasks) = (Arc::clone(&ctx.follow), ctx.tasks.clone());
     ctx.tasks
         .spawn("schedule", async move { control::schedule::run(all, timetable, tasks.stopping()).await });
     ctx.tasks.spawn("triggers", crate::trigger::controller::run(Arc::clone(ctx)));

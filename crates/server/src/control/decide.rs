@@ -3,12 +3,20 @@
 //! A tag needs an import when its spec is newer than everything its status says about imports, be it an image or a
 //! failure. So nothing is tried twice by itself, and nothing that a user changed is forgotten, also over a restart.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
 use machinery::image::{
     ImageImportSpec, ImageStream, ImageStreamImport, ImageStreamImportSpec, RepositoryImportSpec,
     TagImportPolicy, TagReference, well_known,
 };
 use machinery::meta::{LocalObjectReference, ObjectMeta, ObjectReference};
-use oci::Reference;
+use oci::reference::DEFAULT_TAG;
+use oci::{Named, Reference};
+
+use super::agenda::{Followed, Target};
+use super::limits::{PERIOD_LEAST, PERIOD_MOST};
 
 /// The import that a stream needs, if any.
 pub fn needed(stream: &ImageStream) -> Option<ImageStreamImport> {
@@ -19,28 +27,94 @@ pub fn needed(stream: &ImageStream) -> Option<ImageStreamImport> {
     let wanted = whole
         || (unchecked && tags.iter().any(is_importable))
         || tags.iter().any(|tag| needs_import(stream, tag, false));
-    wanted.then(|| request(stream, whole)).flatten()
+    let due = tags.iter().filter(|tag| is_importable(tag) && (whole || needs_import(stream, tag, true)));
+    wanted.then(|| request(stream, due, whole)).flatten()
 }
 
-/// The import that a stream's schedule asks for, if it has scheduled tags: those, and whatever else is pending.
-pub fn scheduled(stream: &ImageStream) -> Option<ImageStreamImport> {
-    if !is_scheduled(stream) {
-        return None;
-    }
-    // Only in this copy: a poll that finds nothing new must leave no trace in the stream.
-    let mut due = stream.clone();
-    let next = stream.metadata.generation + 1;
-    for at in 0..due.spec.tags.len() {
-        if tag_is_scheduled(stream, &stream.spec.tags[at]) {
-            due.spec.tags[at].generation = Some(next);
+/// The annotation that says how long a change may go unseen (`5m`, `1h30m`; `never` to follow nothing), on a stream or on
+/// a tag of its spec. A tag's own counts before its stream's, and that before the server's setting.
+pub const PERIOD: &str = "weir.dev/import-period";
+
+/// The word for a period that never ends.
+const NEVER: &str = "never";
+
+/// What a stream follows: its scheduled tags and, under an empty name, its whole repository.
+pub fn followed(stream: &ImageStream, period: Duration) -> Vec<Followed> {
+    let own = &stream.metadata.annotations;
+    let mut followed = Vec::new();
+    for tag in stream.spec.tags.iter().filter(|tag| tag_is_scheduled(stream, tag)) {
+        let name = tag.from.as_ref().map_or("", |from| from.name.as_str());
+        let period = period_of(&tag.annotations, period_of(own, Some(period)));
+        if let (Some(period), Some(target)) = (period, target(name, false)) {
+            followed.push(Followed { tag: tag.name.as_str().into(), target, period });
         }
     }
-    needed(&due)
+    if let (Some(period), Some(target)) =
+        (period_of(own, Some(period)), target(&stream.spec.docker_image_repository, true))
+    {
+        followed.push(Followed { tag: "".into(), target, period });
+    }
+    followed
 }
 
-/// True when some tag of the stream is to be imported again and again.
-pub fn is_scheduled(stream: &ImageStream) -> bool {
-    stream.spec.tags.iter().any(|tag| tag_is_scheduled(stream, tag))
+/// The period that annotations ask for; `otherwise` when they do not, or not in words that are understood (of which whoever
+/// wrote them was warned).
+fn period_of(annotations: &BTreeMap<String, String>, otherwise: Option<Duration>) -> Option<Duration> {
+    match annotations.get(PERIOD).map(|text| parse_period(text)) {
+        Some(Ok(period)) => period,
+        Some(Err(_)) | None => otherwise,
+    }
+}
+
+/// What is wrong with the periods that a stream asks for, in words for whoever writes it.
+pub fn complaints(stream: &ImageStream) -> Vec<String> {
+    let own = std::iter::once(&stream.metadata.annotations);
+    let all = own.chain(stream.spec.tags.iter().map(|tag| &tag.annotations));
+    all.filter_map(|annotations| annotations.get(PERIOD))
+        .filter_map(|text| parse_period(text).err())
+        .map(|why| format!("{why}; until then it is not there"))
+        .collect()
+}
+
+/// Reads a period: `None` for one that never ends.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_period(text: &str) -> Result<Option<Duration>, String> {
+    if text == NEVER {
+        return Ok(None);
+    }
+    let bad = || {
+        let (least, most) = (PERIOD_LEAST.as_secs(), PERIOD_MOST.as_secs() / 3600);
+        format!(
+            "{PERIOD} is {text:?}: it must be \"{NEVER}\" or a duration of {least}s to {most}h, as \"5m\" or \"1h30m\""
+        )
+    };
+    let seconds = machinery::duration::parse_seconds(text).ok_or_else(bad)?;
+    let period = Duration::try_from_secs_f64(seconds).map_err(|_| bad())?;
+    if (PERIOD_LEAST..=PERIOD_MOST).contains(&period) { Ok(Some(period)) } else { Err(bad()) }
+}
+
+/// What is asked for by a reference, or by the name of a repository.
+fn target(name: &str, whole: bool) -> Option<Target> {
+    if name.is_empty() {
+        return None;
+    }
+    let named = Named::parse(name).ok()?;
+    let tag = match (whole, named.digest()) {
+        (true, _) => String::new(),
+        (false, Some(digest)) => digest.to_string(),
+        (false, None) => named.tag().unwrap_or(DEFAULT_TAG).to_owned(),
+    };
+    Some(Target { host: named.host().into(), path: named.path().into(), tag: tag.into() })
+}
+
+/// The import of these tags, as far as they are followed; an empty name is the repository.
+pub fn due(stream: &ImageStream, tags: &[Arc<str>]) -> Option<ImageStreamImport> {
+    let wanted = |name: &str| tags.iter().any(|tag| **tag == *name);
+    let scheduled = stream.spec.tags.iter().filter(|tag| wanted(&tag.name) && tag_is_scheduled(stream, tag));
+    let whole = wanted("") && !stream.spec.docker_image_repository.is_empty();
+    request(stream, scheduled, whole)
 }
 
 /// A digest never moves, so it is asked for only until it has been had.
@@ -73,10 +147,12 @@ fn observed(stream: &ImageStream, tag: &str) -> i64 {
     head.max(tried.map_or(0, |condition| condition.generation))
 }
 
-fn request(stream: &ImageStream, whole: bool) -> Option<ImageStreamImport> {
-    let tags = stream.spec.tags.iter();
+fn request<'a>(
+    stream: &ImageStream,
+    tags: impl Iterator<Item = &'a TagReference>,
+    whole: bool,
+) -> Option<ImageStreamImport> {
     let images: Vec<ImageImportSpec> = tags
-        .filter(|tag| is_importable(tag) && (whole || needs_import(stream, tag, true)))
         .map(|tag| ImageImportSpec {
             from: docker_image(tag.from.as_ref().map_or("", |from| &from.name)),
             to: Some(LocalObjectReference { name: tag.name.clone() }),
@@ -199,21 +275,68 @@ mod tests {
         assert_eq!(needed(&checked(stream)), None);
     }
 
+    const QUARTER: Duration = Duration::from_secs(900);
+
+    /// What a stream follows, as `tag=host/path:tag every seconds`.
+    fn follows(stream: &ImageStream, expected: &[&str]) {
+        let shown: Vec<String> = followed(stream, QUARTER)
+            .into_iter()
+            .map(|Followed { tag, target, period }| {
+                let Target { host, path, tag: there } = target;
+                format!("{tag}={host}/{path}:{there} every {}", period.as_secs())
+            })
+            .collect();
+        assert_eq!(shown, expected);
+    }
+
     #[test]
-    fn a_schedule_asks_for_tags_again_and_for_digests_until_they_are_there() {
+    fn tags_are_followed_for_ever_and_digests_until_they_are_there() {
         let mut tag = checked(with_head(stream(Some(1)), 1));
-        assert!(!is_scheduled(&tag));
-        assert_eq!(scheduled(&tag), None);
+        follows(&tag, &[]);
         tag.spec.tags[0].import_policy.scheduled = true;
-        assert_eq!(scheduled(&tag).unwrap().spec.images.len(), 1);
+        follows(&tag, &["t=r.example/x:1 every 900"]);
+        assert_eq!(due(&tag, &["t".into()]).unwrap().spec.images.len(), 1);
+        assert_eq!(due(&tag, &["other".into()]), None);
         let digest = format!("r.example/x@sha256:{}", "0".repeat(64));
         let mut pinned = tag.clone();
         pinned.spec.tags[0].from = Some(docker_image(&digest));
-        assert!(!is_scheduled(&pinned));
+        follows(&pinned, &[]);
         pinned.spec.tags[0].generation = Some(2);
-        assert!(is_scheduled(&pinned));
+        assert_eq!(followed(&pinned, QUARTER).len(), 1);
         let mut broken = tag;
         broken.spec.tags[0].from = Some(docker_image("Not A Name"));
-        assert!(!is_scheduled(&broken));
+        follows(&broken, &[]);
+    }
+
+    #[test]
+    fn a_tags_period_counts_before_its_streams_and_that_before_the_servers() {
+        let mut one = checked(with_head(stream(Some(1)), 1));
+        one.spec.tags[0].import_policy.scheduled = true;
+        one.spec.tags[0].from = Some(docker_image("busybox"));
+        follows(&one, &["t=registry-1.docker.io/library/busybox:latest every 900"]);
+        one.metadata.annotations.insert(PERIOD.into(), "5m".into());
+        follows(&one, &["t=registry-1.docker.io/library/busybox:latest every 300"]);
+        one.spec.tags[0].annotations.insert(PERIOD.into(), "1h30m".into());
+        follows(&one, &["t=registry-1.docker.io/library/busybox:latest every 5400"]);
+        one.spec.tags[0].annotations.insert(PERIOD.into(), "never".into());
+        follows(&one, &[]);
+        one.spec.tags[0].annotations.insert(PERIOD.into(), "soon".into());
+        follows(&one, &["t=registry-1.docker.io/library/busybox:latest every 300"]);
+        one.metadata.annotations.clear();
+        assert_eq!(complaints(&one).len(), 1);
+        for bad in ["", "1s", "-5m", "9000000h", "5 m"] {
+            assert!(parse_period(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_whole_repository_is_followed_unless_it_is_told_not_to() {
+        let mut whole = ImageStream::default();
+        whole.spec.docker_image_repository = "r.example/x".into();
+        follows(&whole, &["=r.example/x: every 900"]);
+        let request = due(&whole, &["".into()]).unwrap();
+        assert_eq!(request.spec.repository.unwrap().from.name, "r.example/x");
+        whole.metadata.annotations.insert(PERIOD.into(), "never".into());
+        follows(&whole, &[]);
     }
 }

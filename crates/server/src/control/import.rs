@@ -12,10 +12,10 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::timeout;
 
 use super::limits::{IMPORT_TIME, STREAMS};
-use super::{Change, Done, Queue, StreamKey, Streams, Timetable, Why, decide};
+use super::{Change, Done, Queue, StreamKey, Streams, Why, decide};
 
 /// Runs the controller until `stopping` completes.
-pub async fn run(streams: Arc<dyn Streams>, timetable: Arc<Timetable>, stopping: impl Future<Output = ()>) {
+pub async fn run(streams: Arc<dyn Streams>, stopping: impl Future<Output = ()>) {
     let queue = Queue::default();
     // Changes first, then the list, so that nothing falls in between.
     let mut changes = streams.changes();
@@ -24,6 +24,7 @@ pub async fn run(streams: Arc<dyn Streams>, timetable: Arc<Timetable>, stopping:
     tokio::pin!(stopping);
     loop {
         tokio::select! {
+            biased;
             () = &mut stopping => return,
             Some(change) = changes.next() => match change {
                 Change::Stream(key) => queue.add(key),
@@ -31,9 +32,9 @@ pub async fn run(streams: Arc<dyn Streams>, timetable: Arc<Timetable>, stopping:
             },
             Some((key, done)) = at_work.next() => queue.done(&key, done),
             key = queue.next(), if at_work.len() < STREAMS => {
-                let (streams, timetable) = (&*streams, &*timetable);
+                let streams = &*streams;
                 at_work.push(async move {
-                    let done = reconcile(streams, timetable, &key).await;
+                    let done = reconcile(streams, &key).await;
                     (key, done)
                 });
             }
@@ -42,7 +43,7 @@ pub async fn run(streams: Arc<dyn Streams>, timetable: Arc<Timetable>, stopping:
 }
 
 /// Imports what one stream needs.
-async fn reconcile(streams: &dyn Streams, timetable: &Timetable, key: &StreamKey) -> Done {
+async fn reconcile(streams: &dyn Streams, key: &StreamKey) -> Done {
     let stream = match streams.get(key) {
         Ok(Some(stream)) => stream,
         Ok(None) => return Done::Settled,
@@ -52,9 +53,8 @@ async fn reconcile(streams: &dyn Streams, timetable: &Timetable, key: &StreamKey
         }
     };
     let Some(request) = decide::needed(&stream) else { return Done::Settled };
-    timetable.imported(key);
     match timeout(IMPORT_TIME, streams.import(key, request, Why::Spec)).await {
-        Ok(Ok(())) => Done::Settled,
+        Ok(Ok(_)) => Done::Settled,
         Ok(Err(error)) if error.is_conflict() => {
             tracing::debug!(stream = %key, %error, "a stream changed while it was imported into");
             Done::Failed

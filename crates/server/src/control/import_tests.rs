@@ -7,7 +7,6 @@ use tokio::sync::Notify;
 use super::*;
 use crate::import::testing::Trouble;
 use crate::import::world::World;
-use crate::random::Random;
 
 const PERIOD: Duration = Duration::from_secs(900);
 
@@ -27,7 +26,6 @@ pub(in crate::control) fn set_tag(stream: &mut ImageStream, tag: &str, from: &st
 /// Runs the controller beside a test, and stops it in the end.
 async fn beside<T>(world: &Arc<World>, test: impl Future<Output = T>) -> T {
     let stop = Notify::new();
-    let timetable = Arc::new(Timetable::new(PERIOD, 60, Random::seeded(1)));
     let streams: Arc<dyn Streams> = world.clone();
     let (result, ()) = tokio::join!(
         async {
@@ -35,7 +33,7 @@ async fn beside<T>(world: &Arc<World>, test: impl Future<Output = T>) -> T {
             stop.notify_one();
             result
         },
-        run(streams, timetable, stop.notified()),
+        run(streams, stop.notified()),
     );
     result
 }

@@ -16,3 +16,21 @@ pub const IMPORT_TIME: Duration = Duration::from_secs(300);
 pub const JITTER_PART: u32 = 10;
 /// Time after which a scheduled import that met another write is tried once more.
 pub const SCHEDULE_RETRY: Duration = Duration::from_secs(5);
+/// How much may begin at once at an upstream that was left alone: what its pace allows in this time.
+pub const BURST: Duration = Duration::from_secs(1);
+/// First pause at an upstream that refuses without saying for how long; doubles each time.
+pub const CLOSED_FIRST: Duration = Duration::from_secs(30);
+/// Longest pause at an upstream that refuses, also when it asks for a longer one.
+pub const CLOSED_MOST: Duration = Duration::from_secs(15 * 60);
+/// Time over which requests to an upstream are shown.
+pub const USED_WINDOW: Duration = Duration::from_secs(15 * 60);
+/// Upstreams that are remembered; idle ones are let go first.
+pub const UPSTREAMS: usize = 4096;
+/// Tags of one stream that are imported together.
+pub const ERRAND_TAGS: usize = 32;
+/// Delay after the first failure of a followed tag; doubles each time, up to the tag's period.
+pub const RETRY_FIRST: Duration = Duration::from_secs(30);
+/// Shortest period that a stream or a tag may ask for.
+pub const PERIOD_LEAST: Duration = Duration::from_secs(30);
+/// Longest period that a stream or a tag may ask for.
+pub const PERIOD_MOST: Duration = Duration::from_secs(366 * 24 * 3600);

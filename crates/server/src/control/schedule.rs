@@ -1,16 +1,18 @@
-//! The scheduler: imports scheduled tags again and again, whether they moved or not.
+//! The scheduler: imports what is followed again and again.
 //!
-//! When a stream is due is kept here and not in the stream, so a poll that finds nothing new writes nothing. Streams
-//! are due one period after their last import, a little earlier or later at random; those that are found at start are
-//! spread over a whole period. Starts are paced, and who has to wait for the pace waits in line. A poll that fails
-//! leaves the last good image where it is, and the next one is due as if it had not failed.
+//! What is followed, when it is due and who may be asked is the [`Timetable`]'s; this module brings it the streams,
+//! performs the imports it hands out, many at once, and tells it what became of each tag. A poll that finds nothing new
+//! leaves no trace in the stream; one that fails leaves the last good image where it is.
 
 use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use machinery::image::ImageStreamImport;
+use machinery::status::ApiError;
 use tokio::time::timeout;
 
+use super::agenda::{Errand, Outcome};
 use super::limits::{IMPORT_TIME, STREAMS};
 use super::{Change, StreamKey, Streams, Timetable, Why, decide};
 
@@ -18,58 +20,95 @@ use super::{Change, StreamKey, Streams, Timetable, Why, decide};
 pub async fn run(streams: Arc<dyn Streams>, timetable: Arc<Timetable>, stopping: impl Future<Output = ()>) {
     let mut changes = streams.changes();
     for key in streams.all() {
-        timetable.found(&key, is_scheduled(&*streams, &key));
+        look(&*streams, &timetable, &key);
     }
     let mut at_work = FuturesUnordered::new();
     tokio::pin!(stopping);
     loop {
+        // In a fixed order, so that a simulation can be repeated; whatever is ready is soon done.
         tokio::select! {
+            biased;
             () = &mut stopping => return,
             Some(change) = changes.next() => match change {
-                Change::Stream(key) => timetable.changed(&key, is_scheduled(&*streams, &key)),
+                Change::Stream(key) => look(&*streams, &timetable, &key),
                 Change::Missed => {
                     for key in streams.all() {
-                        timetable.changed(&key, is_scheduled(&*streams, &key));
+                        look(&*streams, &timetable, &key);
                     }
                 }
             },
             Some(()) = at_work.next() => {}
-            key = timetable.next(), if at_work.len() < STREAMS => {
+            errand = timetable.next(&*streams), if at_work.len() < STREAMS => {
                 let (streams, timetable) = (&*streams, &*timetable);
-                at_work.push(async move { poll(streams, timetable, &key).await });
+                at_work.push(async move { perform(streams, timetable, &errand).await });
             }
         }
     }
 }
 
-fn is_scheduled(streams: &dyn Streams, key: &StreamKey) -> bool {
-    match streams.get(key) {
-        Ok(stream) => stream.is_some_and(|stream| decide::is_scheduled(&stream)),
+/// Takes in what a stream follows.
+fn look(streams: &dyn Streams, timetable: &Timetable, key: &StreamKey) {
+    let followed = match streams.get(key) {
+        Ok(Some(stream)) => decide::followed(&stream, streams.period()),
+        Ok(None) => Vec::new(),
         Err(error) => {
             tracing::error!(stream = %key, %error, "a stream cannot be read");
-            false
+            Vec::new()
         }
-    }
+    };
+    timetable.set(key, followed);
 }
 
-/// Imports the scheduled tags of one stream.
-async fn poll(streams: &dyn Streams, timetable: &Timetable, key: &StreamKey) {
+/// Imports what is due of one stream.
+async fn perform(streams: &dyn Streams, timetable: &Timetable, errand: &Errand) {
+    let key = &errand.stream;
     let request = match streams.get(key) {
-        Ok(stream) => stream.and_then(|stream| decide::scheduled(&stream)),
+        Ok(stream) => stream.and_then(|stream| decide::due(&stream, &errand.tags)),
         Err(error) => {
             tracing::error!(stream = %key, %error, "a stream cannot be read");
             None
         }
     };
     let Some(request) = request else {
-        timetable.changed(key, false);
+        // The stream has changed, of which the timetable hears as well.
+        timetable.done(errand, |_| Outcome::Again, streams.budgets());
         return;
     };
-    match timeout(IMPORT_TIME, streams.import(key, request, Why::Schedule)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) if error.is_conflict() => timetable.retry(key),
-        Ok(Err(error)) => tracing::warn!(stream = %key, %error, "a scheduled import could not be stored"),
-        Err(_) => tracing::warn!(stream = %key, "a scheduled import took too long"),
+    let why = if errand.told { Why::Told } else { Why::Schedule };
+    let done = timeout(IMPORT_TIME, streams.import(key, request, why)).await;
+    let budgets = streams.budgets();
+    match done {
+        Ok(Ok(answer)) => timetable.done(errand, |tag| outcome(&answer, tag), budgets),
+        Ok(Err(error)) if error.is_conflict() => timetable.done(errand, |_| Outcome::Again, budgets),
+        Ok(Err(error)) => {
+            tracing::warn!(stream = %key, %error, "a scheduled import could not be stored");
+            timetable.done(errand, |_| failed(&error), budgets);
+        }
+        Err(_) => {
+            tracing::warn!(stream = %key, "a scheduled import took too long");
+            timetable.done(errand, |_| Outcome::Failed("the import took too long".to_owned()), budgets);
+        }
+    }
+}
+
+fn failed(error: &ApiError) -> Outcome {
+    Outcome::Failed(error.to_string())
+}
+
+/// What an import says of one tag; an empty one is the repository.
+fn outcome(answer: &ImageStreamImport, tag: &str) -> Outcome {
+    let status = if tag.is_empty() {
+        answer.status.repository.as_ref().map(|repository| &repository.status)
+    } else {
+        let mut images = answer.spec.images.iter().zip(&answer.status.images);
+        images
+            .find(|(spec, _)| spec.to.as_ref().is_some_and(|to| to.name == tag))
+            .map(|(_, image)| &image.status)
+    };
+    match status {
+        Some(status) if status.status == "Failure" => Outcome::Failed(status.message.clone()),
+        Some(_) => Outcome::Good,
+        None => Outcome::Again,
     }
 }
 

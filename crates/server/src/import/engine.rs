@@ -6,19 +6,22 @@
 //! was: the registry is asked, but only for its digest when the rest is known.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use machinery::image::Image;
 use oci::client::{RegistryError, Transport};
 use oci::keyring::Credentials;
 use oci::{Digest, Manifest};
 
+use super::answers::Answers;
 use super::fault::Fault;
 use super::flight::Flights;
 use super::gate::{Gates, Lane};
-use super::limits::{CONTENT_BYTES, LAYER_SIZES, REPOSITORIES, REPOSITORY_AGE};
+use super::limits::{ANSWER_AGE, CONTENT_BYTES, LAYER_SIZES, REPOSITORIES, REPOSITORY_AGE, TAGS};
 use super::lru::Lru;
-use super::plan::Source;
+use super::plan::{Preference, Source};
 use super::repo::{Kept, Repo, RepoKey};
+use crate::control::Budgets;
 use crate::settings::Settings;
 
 /// The shared state of imports.
@@ -29,8 +32,14 @@ pub struct Engine {
     clients: Mutex<Lru<RepoKey, Kept>>,
     content: Arc<Mutex<Contents>>,
     tags: Mutex<Lru<(RepoKey, String), Digest>>,
+    picked: Mutex<Lru<Pick, Digest>>,
+    pub(super) answers: Answers,
+    budgets: Arc<Budgets>,
     sizes: Mutex<Lru<Digest, u64>>,
 }
+
+/// Where, of which list, for which platform something was taken.
+type Pick = (Arc<str>, Digest, Preference);
 
 /// Content by repository and digest.
 type Contents = Lru<(Arc<str>, Digest), Content>;
@@ -47,17 +56,23 @@ pub enum Content {
 impl Engine {
     /// An engine that has learnt nothing yet.
     pub fn new(settings: &Settings) -> Engine {
-        Engine::with_background(settings.images.concurrent_imports)
+        let images = &settings.images;
+        let answer_age = ANSWER_AGE.min(images.scheduled_period() / 3);
+        Engine::with_background(images.concurrent_imports, images.scheduled_imports_per_minute, answer_age)
     }
 
-    /// An engine that sends so many requests at once for imports that nobody waits for.
-    pub fn with_background(background: usize) -> Engine {
+    /// An engine that sends so many requests at once for imports that nobody waits for, and begins so many of them in a
+    /// minute at each upstream; what a registry answers one of them counts for others for `answer_age`.
+    pub fn with_background(background: usize, per_minute: u32, answer_age: Duration) -> Engine {
         Engine {
             gates: Arc::new(Gates::new(background)),
             flights: Flights::default(),
             clients: Mutex::new(Lru::new(REPOSITORIES)),
             content: Arc::new(Mutex::new(Lru::new(CONTENT_BYTES))),
-            tags: Mutex::new(Lru::new(REPOSITORIES)),
+            tags: Mutex::new(Lru::new(TAGS)),
+            picked: Mutex::new(Lru::new(TAGS)),
+            answers: Answers::new(answer_age),
+            budgets: Arc::new(Budgets::new(per_minute)),
             sizes: Mutex::new(Lru::new(LAYER_SIZES)),
         }
     }
@@ -84,7 +99,7 @@ impl Engine {
                 kept
             }
         };
-        Ok(kept.open(&self.gates, key, lane))
+        Ok(kept.open(&self.gates, &self.budgets, key, lane))
     }
 
     /// Lets the next request to a repository begin anew.
@@ -106,6 +121,26 @@ impl Engine {
 
     pub(super) fn remember(&self, key: &RepoKey, tag: &str, digest: &Digest) {
         lock(&self.tags).insert((key.clone(), tag.to_owned()), digest.clone(), 1);
+    }
+
+    /// What the upstreams may be asked.
+    pub fn budgets(&self) -> &Budgets {
+        &self.budgets
+    }
+
+    /// Forgets what registries answered a moment ago: one of them has told of a change.
+    pub fn forget_answers(&self) {
+        self.answers.forget();
+    }
+
+    /// The child that was taken of a list before.
+    pub(super) fn picked(&self, repo: &Repo, list: &Digest, platform: &Preference) -> Option<Digest> {
+        lock(&self.picked).get(&(Arc::clone(&repo.place), list.clone(), platform.clone())).cloned()
+    }
+
+    pub(super) fn remember_pick(&self, repo: &Repo, list: &Digest, platform: &Preference, child: &Digest) {
+        let key = (Arc::clone(&repo.place), list.clone(), platform.clone());
+        lock(&self.picked).insert(key, child.clone(), 1);
     }
 
     pub(super) fn size(&self, layer: &Digest) -> Option<u64> {

@@ -109,6 +109,13 @@ fn keyring(around: &dyn Surroundings, namespace: &str) -> Result<Keyring, String
     Ok(keyring)
 }
 
+/// As whom a namespace's imports ask for a repository; empty without credentials, or when they cannot be read.
+pub fn account(around: &dyn Surroundings, namespace: &str, target: &crate::control::Target) -> String {
+    let image = format!("{}/{}", target.host, target.path);
+    let keyring = keyring(around, namespace).unwrap_or_default();
+    keyring.lookup(&image).map(|found| found.username.clone()).unwrap_or_default()
+}
+
 /// One round of questions for a request.
 #[derive(Clone, Copy)]
 struct Round<'a> {
@@ -234,7 +241,7 @@ impl Round<'_> {
             Ok(tags) => oci::tag::prioritize(tags),
             Err(status) => return Listing::Failed(status),
         };
-        let limit = self.around.settings().bulk_limit().unwrap_or(usize::MAX).min(tags.len());
+        let limit = self.around.repository_limit().unwrap_or(usize::MAX).min(tags.len());
         let rest = tags.split_off(limit);
         let fetches = tags.into_iter().map(|tag| async move {
             if let Some(result) = loaded.get(&tag) {

@@ -26,3 +26,7 @@ pub const REPOSITORY_AGE: Duration = Duration::from_secs(60);
 pub const BLOB_SIZES: usize = 8;
 /// Layer sizes that are remembered.
 pub const LAYER_SIZES: usize = 2048;
+/// Tags of which it is remembered where they were.
+pub const TAGS: usize = 1 << 16;
+/// How long an answer about a tag counts for others that follow it, at the most: less than any delay between two tries.
+pub const ANSWER_AGE: Duration = Duration::from_secs(20);

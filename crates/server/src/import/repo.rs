@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use oci::client::{RegistryError, RepositoryClient, RepositorySettings, Selector, Transport};
+use http::StatusCode;
+use oci::client::{
+    ManifestHead, RateLimit, RegistryError, RepositoryClient, RepositorySettings, Selector, Transport,
+};
 use oci::keyring::Credentials;
 use oci::{Digest, Manifest};
 use tokio::time::Instant;
@@ -15,6 +18,7 @@ use tokio::time::Instant;
 use super::gate::{Closed, Gate, Gates, Lane};
 use super::limits::{FETCH_TIME, SLOW_AFTER};
 use super::plan::{Source, Wanted};
+use crate::control::budget::{Budgets, Lesson, Upstream};
 
 /// A repository that can be asked.
 #[derive(Clone, Debug)]
@@ -22,6 +26,8 @@ pub struct Repo {
     client: Arc<RepositoryClient>,
     gate: Arc<Gate>,
     gates: Arc<Gates>,
+    budgets: Arc<Budgets>,
+    upstream: Upstream,
     /// Who shares what was learnt about it.
     pub key: RepoKey,
     /// `host/path`.
@@ -98,10 +104,13 @@ impl Kept {
     }
 
     /// The repository, for one request.
-    pub fn open(&self, gates: &Arc<Gates>, key: RepoKey, lane: Lane) -> Repo {
+    pub fn open(&self, gates: &Arc<Gates>, budgets: &Arc<Budgets>, key: RepoKey, lane: Lane) -> Repo {
         let gate = gates.of(&key.host);
         let place = format!("{}/{}", key.host, key.path).into();
-        Repo { client: Arc::clone(&self.client), gate, gates: Arc::clone(gates), key, place, lane }
+        let account = key.credentials.as_ref().map_or("", |credentials| &credentials.username);
+        let upstream = Upstream { host: key.host.as_str().into(), account: account.into() };
+        let (gates, budgets) = (Arc::clone(gates), Arc::clone(budgets));
+        Repo { client: Arc::clone(&self.client), gate, gates, budgets, upstream, key, place, lane }
     }
 }
 
@@ -109,29 +118,31 @@ impl Repo {
     /// The digest that a tag or digest has at the registry; `None` when HEAD does not tell.
     pub async fn head(&self, wanted: &Wanted) -> Result<Option<Digest>, AskError> {
         let selector = selector(wanted);
-        let head = self.ask(async { self.client.head_manifest(&selector).await }).await?;
+        let rate = |head: &Option<ManifestHead>| head.as_ref().map(|head| head.rate).unwrap_or_default();
+        let head = self.ask(async { self.client.head_manifest(&selector).await }, rate).await?;
         Ok(head.and_then(|head| head.digest))
     }
 
     /// A manifest; by digest it is checked.
     pub async fn manifest(&self, wanted: &Wanted) -> Result<Manifest, AskError> {
         let selector = selector(wanted);
-        Ok(self.ask(async { self.client.get_manifest(&selector).await }).await?.manifest)
+        let fetched = self.ask(async { self.client.get_manifest(&selector).await }, |fetched| fetched.rate);
+        Ok(fetched.await?.manifest)
     }
 
     /// A configuration, checked.
     pub async fn config(&self, digest: &Digest) -> Result<Bytes, AskError> {
-        self.ask(async { self.client.get_blob(digest, oci::limits::CONFIG_BYTES).await }).await
+        self.ask(async { self.client.get_blob(digest, oci::limits::CONFIG_BYTES).await }, untold).await
     }
 
     /// A blob's length, 0 when the registry does not say.
     pub async fn blob_size(&self, digest: &Digest) -> Result<u64, AskError> {
-        Ok(self.ask(async { self.client.head_blob(digest).await }).await?.unwrap_or_default())
+        Ok(self.ask(async { self.client.head_blob(digest).await }, untold).await?.unwrap_or_default())
     }
 
     /// All tags.
     pub async fn tags(&self) -> Result<Vec<String>, AskError> {
-        self.ask(async { self.client.list_tags().await }).await
+        self.ask(async { self.client.list_tags().await }, untold).await
     }
 
     /// Tells the gate that the registry did not answer in time.
@@ -139,8 +150,14 @@ impl Repo {
         self.gate.failed();
     }
 
-    async fn ask<T>(&self, question: impl Future<Output = Result<T, RegistryError>>) -> Result<T, AskError> {
+    /// Asks, and learns from the answer; `rate` is what a good one says of limits.
+    async fn ask<T>(
+        &self,
+        question: impl Future<Output = Result<T, RegistryError>>,
+        rate: impl FnOnce(&T) -> RateLimit,
+    ) -> Result<T, AskError> {
         let mut pass = self.gates.pass(&self.gate, self.lane, FETCH_TIME).await?;
+        self.budgets.sent(&self.upstream, Instant::now());
         tokio::pin!(question);
         let answer = match tokio::time::timeout(SLOW_AFTER, &mut question).await {
             Ok(answer) => answer,
@@ -150,8 +167,23 @@ impl Repo {
             }
         };
         self.gate.learn(&answer);
+        let lesson = match &answer {
+            Ok(answer) => Lesson { rate: rate(answer), ..Lesson::default() },
+            Err(error) => Lesson {
+                rate: error.facts().map(|facts| facts.rate).unwrap_or_default(),
+                refused: error.facts().is_some_and(|facts| facts.status == StatusCode::TOO_MANY_REQUESTS),
+                // That something is not there says nothing of the registry.
+                error: (!error.is_not_found() && !error.is_repository_unknown()).then(|| error.to_string()),
+            },
+        };
+        self.budgets.learn(&self.upstream, Instant::now(), lesson);
         Ok(answer?)
     }
+}
+
+/// The client does not pass on what such an answer says of limits.
+fn untold<T>(_: &T) -> RateLimit {
+    RateLimit::default()
 }
 
 fn selector(wanted: &Wanted) -> Selector {

@@ -2,6 +2,8 @@
 //!
 //! The verbs themselves are generic and live beside this module. A strategy never answers requests.
 
+use std::sync::PoisonError;
+
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use machinery::decode::{self, Decoded};
@@ -18,6 +20,7 @@ use super::call::Call;
 use crate::admission::quota;
 use crate::auth::rbac;
 use crate::context::Ctx;
+use crate::control::decide;
 use crate::ledger::{self, Cause};
 use crate::plain::{Plain, PlainRules};
 use crate::resource::{Resource, Source};
@@ -107,6 +110,8 @@ impl Strategy for ImageStream {
                 let of = GroupResource::new(call.resource.group, call.resource.plural);
                 quota::admit(&call.ctx, call.resource, &call.info.namespace, of, &name)?;
             }
+            let complaints = decide::complaints(&new);
+            call.warnings.lock().unwrap_or_else(PoisonError::into_inner).extend(complaints);
             let write = streams::Write {
                 namespace: &call.info.namespace,
                 name: &name,
