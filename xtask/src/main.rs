@@ -7,6 +7,7 @@
 
 mod bench;
 mod check;
+mod clients;
 mod conformance;
 mod run;
 mod tools;

@@ -4,10 +4,12 @@
 //! anywhere else the task stops and names all of them at once. cargo-deny is used where it is installed; otherwise it
 //! is built once, at a pinned version, into `target/tools`, where no other project sees it: three minutes on two cores.
 //! cargo-nextest is used where it is installed and not built: that takes ten minutes, and `cargo test` runs the same
-//! tests. Nothing is downloaded that cargo or apt would not verify.
+//! tests. Client libraries come from PyPI and npm (`clients.rs`). Nothing is downloaded that cargo, apt, pip or npm would not
+//! verify.
 
 use std::path::PathBuf;
 
+use crate::clients;
 use crate::run::{cargo, command, find, run, target};
 
 /// A program that tests start, the Debian package that has it, and what it is for.
@@ -28,12 +30,25 @@ const PROGRAMS: &[Program] = &[
         package: "apache2-utils",
         purpose: "passwords of the private upstream registry",
     },
-    Program { name: "python3", package: "python3", purpose: "fills the upstream registries" },
+    Program {
+        name: "kubectl",
+        package: "kubernetes-client",
+        purpose: "does with Weir what people do with a cluster",
+    },
+    Program { name: "node", package: "nodejs", purpose: "runs Kubernetes' JavaScript client" },
+    Program { name: "npm", package: "npm", purpose: "installs Kubernetes' JavaScript client" },
+    Program {
+        name: "python3",
+        package: "python3",
+        purpose: "fills the upstream registries, runs Kubernetes' Python client",
+    },
     Program {
         name: "skopeo",
         package: "skopeo",
         purpose: "pushes to and pulls from Weir's registry as a person would",
     },
+    Program { name: "podman", package: "podman", purpose: "the same, and logs in" },
+    Program { name: "buildah", package: "buildah", purpose: "the same" },
 ];
 
 /// cargo-deny is pinned so that a new release of it never turns a green check red.
@@ -53,6 +68,7 @@ pub(crate) struct Tools {
 /// One sentence that names everything that is missing and how to get it.
 pub(crate) fn ensure() -> Result<Tools, String> {
     programs()?;
+    clients::ensure()?;
     Ok(Tools { nextest: find("cargo-nextest"), deny: deny()? })
 }
 
@@ -67,11 +83,7 @@ fn programs() -> Result<(), String> {
     }
     if find("apt-get").is_some() && is_root() {
         let packages: Vec<&str> = wanted.iter().map(|program| program.package).collect();
-        // The lists may be missing or old; fetching them again is slow, so only when the first try fails.
-        if install(&packages).is_err() {
-            run(&mut command("apt-get", &["update", "-q"]))?;
-            install(&packages)?;
-        }
+        install_or_update(&packages)?;
     }
     let wanted = missing();
     if wanted.is_empty() {
@@ -87,6 +99,28 @@ fn programs() -> Result<(), String> {
         list.join("\n"),
         packages.join(" ")
     ))
+}
+
+/// Installs one package of the operating system, where that can be done.
+///
+/// # Errors
+/// What to install, or the command that failed.
+pub(crate) fn install_package(package: &str) -> Result<(), String> {
+    if find("apt-get").is_none() || !is_root() {
+        return Err(format!(
+            "the tests need {package}\non Debian and Ubuntu: sudo apt-get install {package}"
+        ));
+    }
+    install_or_update(&[package])
+}
+
+/// The lists may be missing or old; fetching them again is slow, so only when the first try fails.
+fn install_or_update(packages: &[&str]) -> Result<(), String> {
+    if install(packages).is_err() {
+        run(&mut command("apt-get", &["update", "-q"]))?;
+        install(packages)?;
+    }
+    Ok(())
 }
 
 fn install(packages: &[&str]) -> Result<(), String> {

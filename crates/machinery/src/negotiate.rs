@@ -213,7 +213,9 @@ impl<'a> Clause<'a> {
         let asked = !(kind.is_empty() && group.is_empty() && version.is_empty());
         ENCODINGS.iter().filter(|&&encoding| self.names(encoding)).find_map(|&encoding| {
             let form = if asked { form(kind, group, version, encoding, offer)? } else { Form::Object };
-            let offered = encoding != Encoding::Protobuf || (offer.protobuf && form == Form::Object);
+            let metadata = matches!(form, Form::Metadata(_) | Form::MetadataList(_));
+            let offered =
+                encoding != Encoding::Protobuf || metadata || (offer.protobuf && form == Form::Object);
             offered.then_some(Accepted { encoding, form, pretty })
         })
     }
@@ -314,6 +316,8 @@ mod tests {
             (Encoding::Protobuf, Form::Object),
         );
         check("application/vnd.kubernetes.protobuf,application/json", LITTLE, (Encoding::Json, Form::Object));
+        let metadata = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+        check(metadata, LITTLE, (Encoding::Protobuf, Form::Metadata(MetaVersion::V1)));
         check("application/json;stream=watch", ALL, (Encoding::Json, Form::Object));
         check(TABLE, ALL, (Encoding::Json, Form::Table(MetaVersion::V1)));
         let kubectl = format!("{TABLE},application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json");

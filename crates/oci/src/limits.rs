@@ -11,6 +11,8 @@ pub const MANIFEST_BYTES: usize = 4 * 1024 * 1024;
 pub const CONFIG_BYTES: usize = 8 * 1024 * 1024;
 /// How many children an index or manifest list may have.
 pub const INDEX_CHILDREN: usize = 1_000;
+/// How deep indexes are looked for in indexes.
+pub const INDEX_DEPTH: usize = 8;
 /// How many layers (or schema 1 history entries) a manifest may have.
 pub const MANIFEST_LAYERS: usize = 1_000;
 /// How deeply JSON from outside may be nested.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use futures_util::future::BoxFuture;
 
 use crate::name::Repository;
+use crate::registry::Origin;
 
 /// Who makes a request. Uploads are bound to `user`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub enum Right<'a> {
     DeleteTag(&'a Repository, &'a str),
     /// Remove manifests and blobs by digest.
     DeleteContent,
+    /// Read the registry's counters.
+    Metrics,
     /// Sign an image of a repository.
     Sign(&'a Repository),
 }
@@ -44,6 +47,9 @@ pub enum AccessError {
     /// The token is not good, or no longer.
     #[error("access denied")]
     Refused,
+    /// Wrong passwords came too often.
+    #[error("too many failed logins, please try again later")]
+    Guessing,
     /// Nobody knows at the moment. Never the same as "good".
     #[error("credentials cannot be checked: {0}")]
     Unavailable(String),
@@ -57,6 +63,17 @@ pub trait Access: Send + Sync + 'static {
         token: &'a str,
         request_id: &'a str,
     ) -> BoxFuture<'a, Result<Subject, AccessError>>;
+
+    /// Finds out who has this name and password, where people log in that way.
+    fn person<'a>(
+        &'a self,
+        user: &'a str,
+        password: &'a str,
+        origin: &'a Origin,
+    ) -> BoxFuture<'a, Result<Subject, AccessError>>;
+
+    /// A token that stands for such a person, and the seconds that it is good for.
+    fn token_for<'a>(&'a self, who: &'a Subject) -> BoxFuture<'a, Result<(String, u64), AccessError>>;
 
     /// Somebody who showed nothing.
     fn anonymous(&self, request_id: &str) -> Subject;

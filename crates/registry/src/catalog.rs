@@ -4,12 +4,15 @@
 //! repository it came to. Answers are of this moment: a tag that was moved elsewhere by other means is served as it is
 //! now.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use oci::{Digest, Manifest};
 
 use crate::access::Subject;
 use crate::name::Repository;
+use crate::upstream::Upstream;
 
 /// An answer of a catalog, later.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, CatalogError>>;
@@ -56,6 +59,15 @@ pub struct Held {
     pub only_named: bool,
     /// The repositories that the list was tagged from, as the repository's own history has it.
     pub sources: Vec<Repository>,
+}
+
+/// How an image came to a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Came {
+    /// It was pushed: what it consists of was here.
+    Here,
+    /// It was imported: somebody wrote a manifest that names this, which proves nothing about content that is here.
+    Elsewhere,
 }
 
 /// A manifest that is put.
@@ -119,7 +131,7 @@ pub enum Signed {
     Added,
     /// One of that name or content was there.
     Exists,
-    /// The repository does not hold the image.
+    /// There is no such image.
     NoImage,
 }
 
@@ -134,8 +146,15 @@ pub trait Catalog: Send + Sync + 'static {
     /// A manifest, if the repository holds it or has ever held it.
     fn manifest<'a>(&'a self, repository: &'a Repository, digest: &'a Digest) -> Answer<'a, Option<Held>>;
 
-    /// Whether a blob belongs to an image that the repository holds.
-    fn holds_blob<'a>(&'a self, repository: &'a Repository, digest: &'a Digest) -> Answer<'a, bool>;
+    /// Whether a blob belongs to an image that the repository holds, and how that image came to it.
+    fn holds_blob<'a>(&'a self, repository: &'a Repository, digest: &'a Digest) -> Answer<'a, Option<Came>>;
+
+    /// The places elsewhere where content of the repository may be had, the best first.
+    fn upstreams<'a>(
+        &'a self,
+        repository: &'a Repository,
+        digest: &'a Digest,
+    ) -> Answer<'a, Vec<Arc<dyn Upstream>>>;
 
     /// Puts a manifest and moves the tag, as one act; makes the repository where that is allowed.
     fn push<'a>(&'a self, push: Push<'a>) -> BoxFuture<'a, Result<Pushed, PushError>>;
@@ -168,19 +187,9 @@ pub trait Catalog: Send + Sync + 'static {
     /// Everything that any repository holds: manifests, configurations, layers. For the collection of what nobody holds.
     fn everything(&self) -> Answer<'_, Vec<Digest>>;
 
-    /// The signatures of an image; `None` when the repository does not hold it.
-    fn signatures<'a>(
-        &'a self,
-        repository: &'a Repository,
-        digest: &'a Digest,
-    ) -> Answer<'a, Option<Vec<Signature>>>;
+    /// The signatures of an image that somebody may see.
+    fn signatures<'a>(&'a self, digest: &'a Digest) -> Answer<'a, Vec<Signature>>;
 
-    /// Adds a signature.
-    fn sign<'a>(
-        &'a self,
-        who: &'a Subject,
-        repository: &'a Repository,
-        digest: &'a Digest,
-        signature: Signature,
-    ) -> Answer<'a, Signed>;
+    /// Adds a signature to an image that somebody may see.
+    fn sign<'a>(&'a self, who: &'a Subject, digest: &'a Digest, signature: Signature) -> Answer<'a, Signed>;
 }

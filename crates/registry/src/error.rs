@@ -152,6 +152,11 @@ impl Error {
         Error::new(Code::Unavailable)
     }
 
+    /// The sentence.
+    pub fn text(&self) -> &str {
+        &self.0.message
+    }
+
     /// The code.
     pub fn code(&self) -> Code {
         self.0.code

@@ -18,9 +18,12 @@ mod body;
 mod catalog;
 pub mod collect;
 mod error;
+mod flight;
 mod handlers;
+mod intake;
 pub mod limits;
 mod name;
+mod pull;
 mod range;
 pub mod records;
 mod registry;
@@ -28,14 +31,17 @@ pub mod route;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod upstream;
 mod wire;
 
 pub use access::{Access, AccessError, Right, Subject};
-pub use blobs::{Blobs, FileBlobs, Io, Progress, Read, Resume, Upload};
+pub use blobs::{Blobs, FileBlobs, Io, ObjectBlobs, ObjectSettings, Pieces, Progress, Resume, Upload};
 pub use body::{Body, BoxError, RequestBody};
 pub use catalog::{
-    Answer, Catalog, CatalogError, Held, Life, Presence, Push, PushError, Pushed, Signature, Signed,
+    Answer, Came, Catalog, CatalogError, Held, Life, Presence, Push, PushError, Pushed, Signature, Signed,
 };
 pub use error::{Code, Error};
+pub use handlers::blob::PulledThrough;
 pub use name::Repository;
-pub use registry::{Chance, Origin, Registry, Settings, Surroundings};
+pub use registry::{Chance, MetricsAccess, Origin, Registry, Settings, Spawn, Surroundings};
+pub use upstream::{Told, Upstream, UpstreamError};

@@ -15,6 +15,15 @@ pub const SILENCE: Duration = Duration::from_secs(120);
 
 /// Bytes of an upload that are written (and hashed) in one step.
 pub const WRITE_BYTES: usize = 512 * 1024;
+/// Bytes of the disk that content leaves free: what else is on it, the records first of all, must go on.
+pub const RESERVE: u64 = 128 << 20;
+/// Blobs of other registries that are fetched at once.
+pub const FETCHES: usize = 64;
+/// The largest blob that is fetched from another registry.
+pub const FETCH_BYTES: u64 = 64 << 30;
+/// Blobs of other registries up to this size are given away when they are all here.
+pub const WHOLE_BYTES: u64 = 1024 * 1024;
+
 /// Bytes of a download that are read in one step; two steps are in memory at once.
 pub const READ_BYTES: u64 = 256 * 1024;
 

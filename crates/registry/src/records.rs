@@ -5,6 +5,7 @@
 //! | `/registry/blob/<digest>` | content that is there: its length and when it was needed last |
 //! | `/registry/link/<project>/<name>/<digest>` | content that came to this repository |
 //! | `/registry/referrer/<project>/<name>/<subject>/<digest>` | a manifest of this repository that is about another one |
+//! | `/registry/origin/<digest>/<hash of a place>` | content that this place elsewhere has given |
 //! | `/registry/upload/<id>` | an upload: whose, where to, how far |
 //!
 //! Invariants: a blob record says that the bytes are there and complete. A link names the life of the repository that it
@@ -31,6 +32,8 @@ pub const BLOBS: &str = "/registry/blob/";
 pub const LINKS: &str = "/registry/link/";
 /// Prefix of all uploads.
 pub const UPLOADS: &str = "/registry/upload/";
+/// Prefix of all notes about who gave content.
+pub const ORIGINS: &str = "/registry/origin/";
 /// Prefix of all referrers.
 pub const REFERRERS: &str = "/registry/referrer/";
 
@@ -129,6 +132,11 @@ pub fn link_key(repository: &Repository, digest: &Digest) -> Key {
 /// The key of a referrer.
 pub fn referrer_key(repository: &Repository, subject: &Digest, digest: &Digest) -> Key {
     key(&format!("{REFERRERS}{repository}/{subject}/{digest}"))
+}
+
+/// The key of the note that a place elsewhere has given content.
+pub fn origin_key(digest: &Digest, place: &str) -> Key {
+    key(&format!("{ORIGINS}{digest}/{}", Digest::sha256(place.as_bytes()).hex()))
 }
 
 /// The key of an upload; `None` for an id that cannot be one.

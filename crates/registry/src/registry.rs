@@ -3,6 +3,7 @@
 //! Every request goes the same way: the route, the credentials, the repository's name, the right, the method, the
 //! handler. Who has no credentials hears about nothing else first, so that answers tell nobody what there is.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -17,10 +18,12 @@ use crate::blobs::Blobs;
 use crate::body::{Body, RequestBody};
 use crate::catalog::{Catalog, Presence};
 use crate::error::{Code, Error};
+use crate::flight::Flights;
 use crate::handlers::manifest::Manifests;
 use crate::handlers::{blob, listing, manifest, referrers, signatures, token, uploads};
 use crate::limits;
 use crate::name::Repository;
+use crate::pull::ManifestFlights;
 use crate::route::{Route, RouteError};
 use crate::sessions::Sessions;
 use crate::wire::{self, Credentials};
@@ -32,23 +35,52 @@ pub struct Settings {
     pub realm: String,
     /// Path of the token endpoint that challenges name.
     pub token_path: String,
+    /// Whether content that is pulled through is kept.
+    pub mirror: bool,
+    /// Whether the registry's counters can be read here; with a secret, who has it may.
+    pub metrics: Option<MetricsAccess>,
+}
+
+/// Who may read counters beside those who have the right to.
+#[derive(Clone, Default)]
+pub struct MetricsAccess {
+    /// A token that is good for this alone; empty for none.
+    pub secret: String,
+}
+
+impl std::fmt::Debug for MetricsAccess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MetricsAccess")
+    }
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { realm: "openshift".to_owned(), token_path: "/openshift/token".to_owned() }
+        Settings {
+            realm: "openshift".to_owned(),
+            token_path: "/openshift/token".to_owned(),
+            mirror: true,
+            metrics: None,
+        }
     }
 }
 
 /// Fills a buffer with random bytes.
 pub type Chance = Box<dyn Fn(&mut [u8]) + Send + Sync>;
 
-/// Time and chance.
+/// Starts something that goes on by itself.
+pub type Spawn = Box<dyn Fn(BoxFuture<'static, ()>) + Send + Sync>;
+
+/// Time, chance and tasks.
 pub struct Surroundings {
     /// Seconds since 1970.
     pub now: Box<dyn Fn() -> u64 + Send + Sync>,
     /// Random bytes that nobody can guess.
     pub random: Chance,
+    /// Runs a transfer from another registry.
+    pub spawn: Spawn,
+    /// The registry's counters as text.
+    pub counters: Box<dyn Fn() -> String + Send + Sync>,
 }
 
 impl std::fmt::Debug for Surroundings {
@@ -62,6 +94,8 @@ impl std::fmt::Debug for Surroundings {
 pub struct Origin {
     /// Whether the connection is encrypted.
     pub tls: bool,
+    /// Whose connection it is; guessers are told apart by it.
+    pub address: Option<IpAddr>,
     /// The request; audit and history name it.
     pub request_id: String,
 }
@@ -75,7 +109,10 @@ pub struct Registry {
     pub(crate) settings: Settings,
     pub(crate) sessions: Sessions,
     pub(crate) manifests: Manifests,
-    around: Surroundings,
+    pub(crate) flights: Flights,
+    pub(crate) manifest_flights: ManifestFlights,
+    pub(crate) fetches: tokio::sync::Semaphore,
+    pub(crate) around: Surroundings,
     digest_locks: Vec<tokio::sync::Mutex<()>>,
 }
 
@@ -87,7 +124,7 @@ impl std::fmt::Debug for Registry {
 
 /// A request on its way, as handlers see it.
 pub(crate) struct Call<'a> {
-    pub(crate) registry: &'a Registry,
+    pub(crate) registry: &'a Arc<Registry>,
     pub(crate) parts: &'a Parts,
     pub(crate) who: Subject,
 }
@@ -127,6 +164,9 @@ impl Registry {
             settings,
             sessions: Sessions::default(),
             manifests: Manifests::default(),
+            flights: Flights::default(),
+            manifest_flights: ManifestFlights::default(),
+            fetches: tokio::sync::Semaphore::new(limits::FETCHES),
             around,
             digest_locks: (0..limits::DIGEST_LOCKS).map(|_| tokio::sync::Mutex::default()).collect(),
         }
@@ -142,7 +182,7 @@ impl Registry {
         Box::pin(async move { self.route(&origin, request).await })
     }
 
-    async fn route(&self, origin: &Origin, request: Request<RequestBody>) -> Response<Body> {
+    async fn route(self: &Arc<Self>, origin: &Origin, request: Request<RequestBody>) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().to_owned();
         let route = match Route::parse(&path) {
@@ -150,6 +190,9 @@ impl Registry {
                 let mut response = wire::empty(StatusCode::OK);
                 wire::set(&mut response, header::CACHE_CONTROL, "no-cache");
                 return response;
+            }
+            Ok(Route::Metrics) if self.settings.metrics.is_none() => {
+                return marked(wire::text(StatusCode::NOT_FOUND, "404 page not found\n"));
             }
             Ok(route) => route,
             Err(RouteError::Unknown) => {
@@ -163,7 +206,7 @@ impl Registry {
             }
         };
         if route == Route::Token {
-            return marked(token::answer(self, &parts, &origin.request_id).await);
+            return marked(token::answer(self, &parts, origin).await);
         }
         let answered = self.run(origin, route, &parts, body).await;
         let mut response = marked(answered.unwrap_or_else(Error::into_response));
@@ -172,12 +215,15 @@ impl Registry {
     }
 
     async fn run(
-        &self,
+        self: &Arc<Self>,
         origin: &Origin,
         route: Route<'_>,
         parts: &Parts,
         body: RequestBody,
     ) -> Result<Response<Body>, Error> {
+        if route == Route::Metrics && self.knows_metrics_secret(&parts.headers) {
+            return Ok(wire::text(StatusCode::OK, (self.around.counters)()));
+        }
         let who = self.authenticate(origin, route, parts).await?;
         let repository = match route.name() {
             Some(name) => Some(Repository::parse(name).map_err(|error| {
@@ -194,6 +240,7 @@ impl Registry {
             return match route {
                 Route::Catalog => listing::catalog(&call).await,
                 Route::AdminBlob { digest } => blob::purge(&call, digest).await,
+                Route::Metrics => Ok(wire::text(StatusCode::OK, (self.around.counters)())),
                 _ => Ok(wire::json(&json!({}))),
             };
         };
@@ -205,28 +252,56 @@ impl Registry {
             Route::Uploads { .. } => uploads::start(&call, &repository, body).await,
             Route::Upload { id, .. } => uploads::answer(&call, &repository, id, body).await,
             Route::Signatures { digest, .. } => signatures::answer(&call, &repository, digest, body).await,
-            Route::Health | Route::Version | Route::Token | Route::Catalog | Route::AdminBlob { .. } => {
-                Ok(wire::json(&json!({})))
-            }
+            Route::Health
+            | Route::Version
+            | Route::Token
+            | Route::Metrics
+            | Route::Catalog
+            | Route::AdminBlob { .. } => Ok(wire::json(&json!({}))),
         }
     }
 
     async fn authenticate(&self, origin: &Origin, route: Route<'_>, parts: &Parts) -> Result<Subject, Error> {
-        let token = match wire::credentials(&parts.headers) {
+        let found = match wire::credentials(&parts.headers) {
             Credentials::None => {
                 return Err(self.bearer_challenge(origin, parts).detail(records(route, &parts.method)));
             }
             Credentials::Anonymous => return Ok(self.access.anonymous(&origin.request_id)),
             Credentials::Unreadable => return Err(self.basic_challenge("failed to decode credentials")),
-            Credentials::Token(token) => token,
-        };
-        let found = self.access.subject(&token, &origin.request_id).await;
-        match found {
-            Ok(who) => Ok(who),
-            Err(AccessError::Refused) => {
-                Err(self.basic_challenge("access denied").detail(records(route, &parts.method)))
+            Credentials::Token(token) => self.access.subject(&token, &origin.request_id).await,
+            Credentials::Basic { user, password } => {
+                self.basic(&user, &password, origin).await.map(|(who, _)| who)
             }
-            Err(AccessError::Unavailable(why)) => Err(Error::unavailable(&why)),
+        };
+        found.map_err(|error| match error {
+            AccessError::Refused => {
+                self.basic_challenge("access denied").detail(records(route, &parts.method))
+            }
+            other => refused(&other),
+        })
+    }
+
+    /// Whether a request shows the secret for counters. Compared by hash, so that the time tells nothing about it.
+    fn knows_metrics_secret(&self, headers: &http::HeaderMap) -> bool {
+        let secret = self.settings.metrics.as_ref().map(|access| access.secret.as_str()).unwrap_or_default();
+        match wire::credentials(headers) {
+            Credentials::Token(token) if !secret.is_empty() => {
+                Digest::sha256(token.as_bytes()) == Digest::sha256(secret.as_bytes())
+            }
+            _ => false,
+        }
+    }
+
+    /// Who shows a name and a password, and whether the password was a token: then the name means nothing.
+    pub(crate) async fn basic(
+        &self,
+        user: &str,
+        password: &str,
+        origin: &Origin,
+    ) -> Result<(Subject, bool), AccessError> {
+        match self.access.subject(password, &origin.request_id).await {
+            Err(AccessError::Refused) => Ok((self.access.person(user, password, origin).await?, false)),
+            found => found.map(|who| (who, true)),
         }
     }
 
@@ -250,7 +325,7 @@ impl Registry {
         match self.access.may(who, right).await {
             Ok(allowed) => Ok(allowed),
             Err(AccessError::Refused) => Ok(false),
-            Err(AccessError::Unavailable(why)) => Err(Error::unavailable(&why)),
+            Err(error) => Err(refused(&error)),
         }
     }
 
@@ -300,11 +375,20 @@ impl Registry {
     }
 }
 
+/// What is told of credentials that nobody can say anything about now.
+fn refused(error: &AccessError) -> Error {
+    match error {
+        AccessError::Guessing => Error::new(Code::TooManyRequests).message(error.to_string()),
+        _ => Error::unavailable(error),
+    }
+}
+
 /// The rights that a request needs, all of them.
 fn needed<'a>(route: Route<'a>, method: &Method, repository: Option<&'a Repository>) -> Vec<Right<'a>> {
     let Some(repository) = repository else {
         return match route {
             Route::AdminBlob { .. } => vec![Right::DeleteContent],
+            Route::Metrics => vec![Right::Metrics],
             _ => Vec::new(),
         };
     };

@@ -15,6 +15,8 @@ pub enum Route<'a> {
     Version,
     /// `/openshift/token`, `/auth/token`
     Token,
+    /// `/extensions/v2/metrics`
+    Metrics,
     /// `/v2/_catalog`
     Catalog,
     /// `/v2/<name>/tags/list`
@@ -55,6 +57,7 @@ impl<'a> Route<'a> {
             "/v2/" | "/v2" => return Ok(Route::Version),
             "/openshift/token" | "/auth/token" => return Ok(Route::Token),
             "/v2/_catalog" => return Ok(Route::Catalog),
+            "/extensions/v2/metrics" => return Ok(Route::Metrics),
             _ => {}
         }
         if let Some(digest) = path.strip_prefix("/admin/blobs/").filter(|rest| is_word(rest)) {
@@ -76,7 +79,7 @@ impl<'a> Route<'a> {
         const READ: &[Method] = &[Method::GET, Method::HEAD];
         match self {
             Route::Health | Route::Catalog | Route::Tags { .. } | Route::Referrers { .. } => READ,
-            Route::Token => &[Method::GET],
+            Route::Token | Route::Metrics => &[Method::GET],
             Route::Version => &[
                 Method::DELETE,
                 Method::GET,
@@ -105,7 +108,12 @@ impl<'a> Route<'a> {
             | Route::Uploads { name }
             | Route::Upload { name, .. }
             | Route::Signatures { name, .. } => Some(name),
-            Route::Health | Route::Version | Route::Token | Route::Catalog | Route::AdminBlob { .. } => None,
+            Route::Health
+            | Route::Version
+            | Route::Token
+            | Route::Metrics
+            | Route::Catalog
+            | Route::AdminBlob { .. } => None,
         }
     }
 }

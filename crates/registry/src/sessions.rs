@@ -10,8 +10,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
-use http_body_util::BodyExt;
 use oci::digest::Algorithm;
 use store::{CommitError, Revision, Txn};
 use tokio::sync::OwnedMutexGuard;
@@ -20,6 +18,7 @@ use crate::access::Subject;
 use crate::blobs::{Resume, Upload};
 use crate::body::RequestBody;
 use crate::error::{Code, Error};
+use crate::intake::{self, Broken, Terms};
 use crate::limits;
 use crate::name::Repository;
 use crate::records::{self, UploadRecord};
@@ -189,14 +188,16 @@ impl Registry {
         limit: Option<u64>,
     ) -> Result<u64, Error> {
         let before = session.offset();
-        let received = receive(&**session.upload(), body, limit).await;
-        match received {
-            Ok(()) => Ok(session.offset() - before),
-            Err(Broken::Client(error)) => {
+        let terms = Terms { limit, silence: limits::SILENCE, eager: false };
+        let Err(broken) = intake::take_in(&**session.upload(), body, terms, &|_| {}).await else {
+            return Ok(session.offset() - before);
+        };
+        match refused(broken) {
+            Err(error) => {
                 self.note(session).await?;
                 Err(error)
             }
-            Err(Broken::Storage(error)) => {
+            Ok(error) => {
                 // Only what the record says is certain: the next request opens the upload there.
                 *session.open = None;
                 Err(error.into())
@@ -268,62 +269,12 @@ impl Registry {
     }
 }
 
-/// Whose fault it is that a body did not arrive.
-enum Broken {
-    Client(Error),
-    Storage(std::io::Error),
-}
-
-/// Writes a body in batches; the next one is gathered while one is being written.
-async fn receive(upload: &dyn Upload, mut body: RequestBody, limit: Option<u64>) -> Result<(), Broken> {
-    let mut left = limit.unwrap_or(u64::MAX);
-    let mut writing = None;
-    loop {
-        let (batch, ended) = gather(&mut body, &mut left).await;
-        if let Some(writing) = writing.take() {
-            writing_done(writing).await?;
-        }
-        if !batch.is_empty() {
-            writing = Some(upload.write(batch));
-        }
-        if let Some(ended) = ended {
-            if let Some(writing) = writing.take() {
-                writing_done(writing).await?;
-            }
-            return ended.map_err(Broken::Client);
-        }
+fn refused(broken: Broken) -> Result<std::io::Error, Error> {
+    match broken {
+        Broken::Storage(error) => Ok(error),
+        Broken::TooMuch => Err(Error::new(Code::SizeInvalid).message("more bytes came than were announced")),
+        Broken::Lost(why) => Err(Error::new(Code::BlobUploadInvalid)
+            .status(http::StatusCode::BAD_REQUEST)
+            .message(format!("the body did not arrive: {why}"))),
     }
-}
-
-async fn writing_done(writing: crate::blobs::Io<'_, ()>) -> Result<(), Broken> {
-    writing.await.map_err(Broken::Storage)
-}
-
-/// Reads a batch; also says if, and how, the body has ended.
-async fn gather(body: &mut RequestBody, left: &mut u64) -> (Vec<Bytes>, Option<Result<(), Error>>) {
-    let mut batch = Vec::new();
-    let mut size = 0;
-    while size < limits::WRITE_BYTES {
-        let frame = match tokio::time::timeout(limits::SILENCE, body.frame()).await {
-            Err(_) => return (batch, Some(Err(lost(&"nothing arrived for too long")))),
-            Ok(None) => return (batch, Some(Ok(()))),
-            Ok(Some(Err(error))) => return (batch, Some(Err(lost(&error)))),
-            Ok(Some(Ok(frame))) => frame,
-        };
-        let Ok(chunk) = frame.into_data() else { continue };
-        if chunk.len() as u64 > *left {
-            let more = Error::new(Code::SizeInvalid).message("more bytes came than were announced");
-            return (batch, Some(Err(more)));
-        }
-        *left -= chunk.len() as u64;
-        size += chunk.len();
-        batch.push(chunk);
-    }
-    (batch, None)
-}
-
-fn lost(why: &dyn std::fmt::Display) -> Error {
-    Error::new(Code::BlobUploadInvalid)
-        .status(http::StatusCode::BAD_REQUEST)
-        .message(format!("the body did not arrive: {why}"))
 }

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use crate::body::Body;
@@ -73,14 +74,22 @@ pub(crate) fn encode(text: &str) -> String {
 }
 
 /// What an `Authorization` header holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Credentials {
     /// No header, or one of a scheme that nobody here knows.
     None,
     /// The token that the token endpoint gives to those who show nothing.
     Anonymous,
-    /// A token, however it was wrapped.
+    /// A token.
     Token(String),
+    /// A name and a password, which may be a token: then the name means nothing.
+    Basic {
+        /// Name.
+        user: String,
+        /// Password, not empty.
+        password: String,
+    },
     /// Basic credentials that cannot be read.
     Unreadable,
 }
@@ -88,7 +97,7 @@ pub(crate) enum Credentials {
 /// The token that stands for nobody.
 pub(crate) const ANONYMOUS_TOKEN: &str = "anonymous";
 
-/// Reads the `Authorization` header. A password is a token; the user's name is passed over.
+/// Reads the `Authorization` header.
 pub(crate) fn credentials(headers: &HeaderMap) -> Credentials {
     let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let Some((scheme, rest)) = header.and_then(|value| value.trim().split_once(' ')) else {
@@ -107,7 +116,9 @@ pub(crate) fn credentials(headers: &HeaderMap) -> Credentials {
     }
     let decoded = STANDARD.decode(rest).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     match decoded.as_deref().and_then(|pair| pair.split_once(':')) {
-        Some((_, password)) if !password.is_empty() => Credentials::Token(password.to_owned()),
+        Some((user, password)) if !password.is_empty() => {
+            Credentials::Basic { user: user.to_owned(), password: password.to_owned() }
+        }
         _ => Credentials::Unreadable,
     }
 }
@@ -145,7 +156,7 @@ pub(crate) fn empty(status: StatusCode) -> Response<Body> {
 }
 
 /// An answer of plain text.
-pub(crate) fn text(status: StatusCode, text: &'static str) -> Response<Body> {
+pub(crate) fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
     set(&mut response, header::CONTENT_TYPE, "text/plain; charset=utf-8");
@@ -208,7 +219,8 @@ mod tests {
         assert_eq!(read("bearer  abc "), Credentials::Token("abc".into()));
         assert_eq!(read("Bearer anonymous"), Credentials::Anonymous);
         assert_eq!(read("Bearer "), Credentials::None);
-        assert_eq!(read("Basic dTp0b2tlbg=="), Credentials::Token("token".into()));
+        let basic = Credentials::Basic { user: "u".into(), password: "token".into() };
+        assert_eq!(read("Basic dTp0b2tlbg=="), basic);
         assert_eq!(read("Basic dTo="), Credentials::Unreadable);
         assert_eq!(read("Basic !!!"), Credentials::Unreadable);
         assert_eq!(read("Digest x"), Credentials::None);

@@ -65,7 +65,7 @@ fn each(
 ) -> Result<(), ApiError> {
     let snapshot = ctx.cache.snapshot();
     for entry in snapshot.range(&resource.prefix(), None) {
-        read(&streams::decode::<Plain>(ctx, entry)?.object.fields);
+        read(&streams::decode::<Plain>(entry)?.object.fields);
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwapOption;
 use machinery::status::ApiError;
 use store::{Revision, Store};
 
@@ -11,7 +12,9 @@ use crate::audit::Audit;
 use crate::auth::{Authenticator, Authorizer};
 use crate::clock::Clock;
 use crate::control::Timetable;
+use crate::deliver::Outbox;
 use crate::fairness::InFlight;
+use crate::hooks::Hooks;
 use crate::import;
 use crate::limits;
 use crate::metrics::Metrics;
@@ -42,12 +45,20 @@ pub struct Context {
     pub cache_is_current: bool,
     /// Why the store has failed, if it has.
     pub failure: Arc<OnceLock<String>>,
+    /// Why the registry's storage cannot be used, if it cannot.
+    pub storage_trouble: ArcSwapOption<String>,
     /// Other people's registries.
     pub transport: Arc<dyn oci::client::Transport>,
+    /// Receivers of events.
+    pub webhooks: Arc<dyn oci::client::Transport>,
+    /// What comes from registries.
+    pub hooks: Hooks,
+    /// Moves that are to be told of.
+    pub outbox: Outbox,
     /// The import engine's shared state.
     pub imports: import::Engine,
-    /// What is followed, and when it is due.
-    pub follow: Arc<Timetable>,
+    /// When which followed tag is looked at.
+    pub timetable: Arc<Timetable>,
     /// Who is who.
     pub authenticator: Authenticator,
     /// Who may do what.
@@ -81,6 +92,25 @@ impl Context {
             return Err("the server is stopping".to_owned());
         }
         Ok(())
+    }
+
+    /// Whether the registry's storage can be used.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn storage(&self) -> Result<(), String> {
+        match self.storage_trouble.load().as_ref() {
+            Some(why) => Err(format!("the registry's storage cannot be used: {why}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether requests of any kind can be answered.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn ready(&self) -> Result<(), String> {
+        self.health().and_then(|()| self.storage())
     }
 
     /// Notes that the store has failed; the first reason stays.

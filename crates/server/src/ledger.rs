@@ -44,6 +44,9 @@ pub enum Cause {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Row {
+    /// Its name in the ledger; filled in when the row is read.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
     /// The stream.
     pub stream: String,
     /// The tag.
@@ -129,6 +132,7 @@ impl Entry<'_> {
         let mut writes = Vec::with_capacity(moves.len());
         for (index, moved) in moves.iter().enumerate() {
             let row = Row {
+                name: String::new(),
                 stream: self.stream.to_owned(),
                 tag: moved.tag.clone(),
                 revision: String::new(),
@@ -186,7 +190,10 @@ pub async fn read(
     let mut rows = Vec::with_capacity(page.items.len());
     for item in &page.items {
         match serde_json::from_slice::<Row>(&item.value) {
-            Ok(row) => rows.push(Row { revision: item.modified.to_string(), ..row }),
+            Ok(row) => {
+                let name = item.key.name().to_owned();
+                rows.push(Row { name, revision: item.modified.to_string(), ..row });
+            }
             Err(error) => tracing::error!(key = item.key.as_str(), %error, "a ledger row cannot be read"),
         }
     }

@@ -1,5 +1,6 @@
 //! Weir's server: listeners, the request pipeline, resources, the import engine and the controllers.
 
+pub mod account_secrets;
 pub mod admission;
 pub mod audit;
 pub mod auth;
@@ -9,9 +10,11 @@ pub mod clock;
 pub mod configuration;
 pub mod context;
 pub mod control;
+pub mod deliver;
 pub mod documents;
 pub mod fairness;
 pub mod gzip;
+pub mod hooks;
 pub mod image;
 pub mod import;
 pub mod ledger;

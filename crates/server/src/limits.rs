@@ -49,9 +49,11 @@ pub const RENDERED_TAGS: usize = 8192;
 /// Largest time an import request may take; the reference gives up then too.
 pub const IMPORT_TIME: Duration = Duration::from_secs(34);
 /// Lines of the audit log that wait for the disk; more are dropped and counted.
-pub const AUDIT_QUEUE: usize = 8192;
+pub const AUDIT_QUEUE: usize = 16_384;
 /// Lines of the audit log that are written at once.
-pub const AUDIT_BATCH: usize = 512;
+pub const AUDIT_BATCH: usize = 4096;
+/// How long lines of the audit log are gathered before they are written together.
+pub const AUDIT_GATHER: Duration = Duration::from_millis(20);
 /// Bytes of a text in the audit log that callers choose.
 pub const AUDIT_FIELD: usize = 1024;
 /// Groups of a user that the audit log shows.
@@ -62,3 +64,18 @@ pub const AUDIT_TIME: Duration = Duration::from_secs(2);
 pub const GZIP_LEAST: u64 = 128 * 1024;
 /// The same for documents that are compressed once and sent often.
 pub const GZIP_DOCUMENT_LEAST: usize = 4 * 1024;
+
+/// Time between two looks at the keys of another identity provider.
+pub const OIDC_PERIOD: Duration = Duration::from_secs(3600);
+
+/// The same after a failure, and the least time between two looks.
+pub const OIDC_RETRY: Duration = Duration::from_secs(10);
+
+/// Time for fetching keys.
+pub const OIDC_TIME: Duration = Duration::from_secs(10);
+
+/// Bytes of an identity provider's configuration, and of its keys.
+pub const OIDC_BODY: usize = 256 * 1024;
+
+/// Keys of an identity provider that are looked at.
+pub const OIDC_KEYS: usize = 100;

@@ -11,15 +11,23 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::registry::measures::Measures;
+
 /// The server's counters.
 pub struct Metrics {
     registry: Mutex<Registry>,
+    /// The integrated registry's.
+    pub images: Measures,
     requests: Family<RequestLabels, Counter>,
     durations: Family<VerbLabels, Histogram>,
     /// Watches that are open.
     pub watches: Gauge,
     /// Imports that were made, by outcome.
     pub imports: Family<OutcomeLabels, Counter>,
+    /// Calls of hooks, by outcome.
+    pub hooks: Family<OutcomeLabels, Counter>,
+    /// Attempts to deliver events and objects, by outcome.
+    pub deliveries: Family<OutcomeLabels, Counter>,
     /// Tags that moved, by cause.
     pub moves: Family<CauseLabels, Counter>,
     /// Lines of the audit log that were lost because the disk could not keep up.
@@ -70,11 +78,16 @@ impl Default for Metrics {
         let requests = Family::<RequestLabels, Counter>::default();
         let durations = Family::<VerbLabels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
         let (watches, imports, moves) = (Gauge::default(), Family::default(), Family::default());
+        let (hooks, deliveries) = (Family::default(), Family::default());
         let audit_dropped = Counter::default();
+        let images = Measures::default();
+        images.register(&mut registry);
         registry.register("apiserver_request", "Requests by verb, resource and result", requests.clone());
         registry.register("apiserver_request_duration_seconds", "Time requests took", durations.clone());
         registry.register("apiserver_longrunning_requests", "Watches that are open", watches.clone());
         registry.register("weir_imports", "Images that were imported, by outcome", imports.clone());
+        registry.register("weir_hook_calls", "Calls of hooks, by outcome", hooks.clone());
+        registry.register("weir_deliveries", "Attempts to deliver, by outcome", deliveries.clone());
         registry.register("weir_tag_moves", "Tags that moved, by cause", moves.clone());
         registry.register(
             "weir_audit_dropped",
@@ -83,10 +96,13 @@ impl Default for Metrics {
         );
         Metrics {
             registry: Mutex::new(registry),
+            images,
             requests,
             durations,
             watches,
             imports,
+            hooks,
+            deliveries,
             moves,
             audit_dropped,
         }

@@ -7,6 +7,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
@@ -26,7 +27,7 @@ use crate::listen::{Answer, Handler, Peer};
 use crate::metrics::Counted;
 use crate::resource;
 use crate::rest::{self, Call};
-use crate::{gzip, limits, respond, routes};
+use crate::{gzip, hooks, limits, respond, routes};
 
 /// Answers requests to the API.
 #[derive(Debug)]
@@ -104,7 +105,7 @@ impl Drop for Seen<'_> {
 impl Pipeline {
     async fn answer(&self, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
         let mut seen = Seen::new(&self.ctx, peer, request_id(&self.ctx, &request));
-        let pretty = respond::Pretty::of(request.uri().query().unwrap_or_default(), request.headers());
+        let manner = respond::Manner::of(request.uri().query().unwrap_or_default(), request.headers());
         let gzip = gzip::is_wanted(request.headers());
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let result = self.run(peer, request, &mut seen).await;
@@ -113,7 +114,7 @@ impl Pipeline {
                 let (request_id, user) = (&seen.request_id, seen.user());
                 error!(%method, path, request_id, user, %error, "request failed");
             }
-            respond::error(&error, pretty)
+            respond::error(&error, manner)
         });
         if gzip {
             response = gzip::answer(response);
@@ -146,6 +147,15 @@ impl Pipeline {
         if self.ctx.audit.is_on() {
             seen.target = Target::of(&info);
         }
+        if let Some(name) = hooks::called(parts.uri.path()) {
+            let asked = hooks::Asked {
+                name,
+                query,
+                headers: &parts.headers,
+                source: peer.address.map(|address| address.ip()),
+            };
+            return self.hook(&parts.method, &asked, incoming).await;
+        }
         let place = self.ctx.in_flight.enter(Kind::of(&info))?;
         if oauth::is_endpoint(parts.uri.path()) {
             let body = if info.verb.is_read_only() { Bytes::new() } else { read_body(incoming).await? };
@@ -160,6 +170,7 @@ impl Pipeline {
             return Ok(oauth::answer(&self.ctx, peer, asked).await?.unwrap_or_else(routes::not_found));
         }
         seen.decision = Decision::Unauthenticated;
+        auth::prepare(&self.ctx, &parts.headers).await;
         let actor = auth::authenticate(&self.ctx, peer, &parts.headers)?;
         seen.decision = Decision::None;
         let place = place.claim(&actor.user)?;
@@ -195,6 +206,23 @@ impl Pipeline {
             info,
         };
         self.dispatch(call, place).await
+    }
+
+    /// A call of a hook, which has a secret of its own instead of a user.
+    async fn hook(
+        &self,
+        method: &http::Method,
+        asked: &hooks::Asked<'_>,
+        incoming: Incoming,
+    ) -> Result<Response<Body>, ApiError> {
+        if method != http::Method::POST {
+            return Err(ApiError::method_not_allowed());
+        }
+        let _place = self.ctx.hooks.admit(&self.ctx, asked.source)?;
+        let body = read_bounded(incoming, hooks::limits::BODY, hooks::limits::BODY_TIME).await;
+        let body = body.map_err(|error| hooks::unread(&self.ctx, asked, error))?;
+        let said = hooks::answer(&self.ctx, asked, &body)?;
+        Ok(respond::accepted(&said))
     }
 
     async fn dispatch(&self, call: Call, place: Place) -> Result<Response<Body>, ApiError> {
@@ -250,13 +278,18 @@ fn request_id(ctx: &Ctx, request: &Request<Incoming>) -> String {
 }
 
 async fn read_body(incoming: Incoming) -> Result<Bytes, ApiError> {
-    let collected =
-        tokio::time::timeout(limits::BODY_TIME, Limited::new(incoming, limits::BODY).collect()).await;
+    read_bounded(incoming, limits::BODY, limits::BODY_TIME).await
+}
+
+async fn read_bounded(incoming: Incoming, most: usize, time: Duration) -> Result<Bytes, ApiError> {
+    let too_large = || ApiError::too_large(format!("Request entity too large: limit is {most}"));
+    if hyper::body::Body::size_hint(&incoming).lower() > most as u64 {
+        return Err(too_large());
+    }
+    let collected = tokio::time::timeout(time, Limited::new(incoming, most).collect()).await;
     match collected {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(ApiError::too_large(format!("Request entity too large: limit is {}", limits::BODY)))
-        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) => Err(ApiError::bad_request(format!("the body could not be read: {error}"))),
         Err(_) => Err(ApiError::bad_request("the body did not arrive in time")),
     }

@@ -13,14 +13,25 @@ pub struct Random(Source);
 
 #[derive(Debug)]
 enum Source {
-    System,
+    System(Mutex<Identities>),
     Seeded(Mutex<u64>),
 }
+
+/// Random bytes for identities, fetched many at a time: every request has one, and each call of the system costs as much
+/// as reading the request. Secrets never come from here.
+#[derive(Debug)]
+struct Identities {
+    bytes: Vec<u8>,
+}
+
+const IDENTITY_BYTES: usize = 16;
+/// Identities that are drawn at once.
+const IDENTITIES: usize = 64;
 
 impl Random {
     /// The operating system's source, fit for secrets.
     pub const fn system() -> Random {
-        Random(Source::System)
+        Random(Source::System(Mutex::new(Identities { bytes: Vec::new() })))
     }
 
     /// A repeatable sequence; never for secrets that matter.
@@ -31,9 +42,9 @@ impl Random {
     /// Fills a buffer.
     pub fn fill(&self, buffer: &mut [u8]) {
         match &self.0 {
-            Source::System => getrandom::fill(buffer).expect("the operating system hands out random bytes"),
+            Source::System(_) => system(buffer),
             Source::Seeded(state) => {
-                let mut state = state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let mut state = lock(state);
                 for chunk in buffer.chunks_mut(8) {
                     let word = splitmix(&mut state).to_le_bytes();
                     chunk.copy_from_slice(&word[..chunk.len()]);
@@ -51,12 +62,28 @@ impl Random {
 
     /// A new object identity: a version 4 UUID.
     pub fn uid(&self) -> String {
-        let mut b = [0_u8; 16];
-        self.fill(&mut b);
+        let mut b = self.identity();
         b[6] = b[6] & 0x0f | 0x40;
         b[8] = b[8] & 0x3f | 0x80;
         let hex = hex(&b);
         format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    }
+
+    fn identity(&self) -> [u8; IDENTITY_BYTES] {
+        let mut identity = [0; IDENTITY_BYTES];
+        match &self.0 {
+            Source::System(identities) => {
+                let pool = &mut lock(identities).bytes;
+                if pool.is_empty() {
+                    pool.resize(IDENTITIES * IDENTITY_BYTES, 0);
+                    system(pool);
+                }
+                identity.copy_from_slice(&pool[pool.len() - IDENTITY_BYTES..]);
+                pool.truncate(pool.len() - IDENTITY_BYTES);
+            }
+            Source::Seeded(_) => self.fill(&mut identity),
+        }
+        identity
     }
 
     /// A new secret of 256 bits in URL-safe letters.
@@ -65,6 +92,15 @@ impl Random {
         self.fill(&mut bytes);
         URL_SAFE_NO_PAD.encode(bytes)
     }
+}
+
+fn system(buffer: &mut [u8]) {
+    getrandom::fill(buffer).expect("the operating system hands out random bytes");
+}
+
+/// Whoever panicked with the lock left numbers that are as good as any.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// Lower-case hexadecimal digits.
@@ -94,6 +130,13 @@ mod tests {
     fn a_seed_repeats_its_sequence() {
         assert_eq!(Random::seeded(7).uid(), Random::seeded(7).uid());
         assert_ne!(Random::seeded(7).uid(), Random::seeded(8).uid());
+    }
+
+    #[test]
+    fn identities_do_not_repeat() {
+        let random = Random::system();
+        let many: std::collections::BTreeSet<String> = (0..1000).map(|_| random.uid()).collect();
+        assert_eq!(many.len(), 1000);
     }
 
     #[test]

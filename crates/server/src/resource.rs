@@ -5,6 +5,8 @@
 use crate::admission::kinds as core;
 use crate::auth::oauth;
 use crate::auth::rbac::{self, kinds};
+use crate::deliver::kinds as deliver;
+use crate::hooks::kinds as hooks;
 use crate::plain::{self, PlainRules};
 use crate::workload;
 
@@ -75,6 +77,9 @@ pub enum View {
     Project,
     ProjectRequest,
     Ledger,
+    Upstream,
+    Consumers,
+    Retry,
     WorkloadStatus,
     RollOut,
     StartBuild,
@@ -210,7 +215,6 @@ pub static RESOURCES: &[Resource] = &[
         Source::View(View::PlainStatus),
     ),
     entry(CORE, "secrets", "secret", "Secret", STORED, Source::Plain(&plain::SECRET)),
-    entry(CORE, "events", "event", "Event", STORED, Source::Plain(&plain::LENIENT)).short(&["ev"]),
     entry(CORE, "pods", "pod", "Pod", STORED, Source::Plain(&workload::POD))
         .short(&["po"])
         .categories(&["all"]),
@@ -509,7 +513,36 @@ pub static RESOURCES: &[Resource] = &[
     entry(RBAC, "rolebindings", "rolebinding", "RoleBinding", STORED, Source::Plain(&kinds::ROLE_BINDING)),
     entry(RBAC, "roles", "role", "Role", STORED, Source::Plain(&kinds::ROLE)),
     entry(USER, "users", "user", "User", &["get"], IDENTITY_VIEW).cluster(),
+    entry(WEIR, "upstreams", "upstream", "Upstream", &["get", "list"], Source::View(View::Upstream))
+        .cluster(),
+    entry(
+        WEIR,
+        "deliveries",
+        "delivery",
+        "Delivery",
+        &["delete", "deletecollection", "get", "list", "watch"],
+        Source::Plain(&deliver::DELIVERY),
+    ),
+    entry(WEIR, "deliveries/retry", "", "Delivery", CREATE, Source::View(View::Retry)),
+    entry(WEIR, "hooks", "hook", "Hook", STORED, Source::Plain(&hooks::HOOK)).cluster(),
     entry(WEIR, "imagestreams/ledger", "", "LedgerEntryList", &["get"], Source::View(View::Ledger)),
+    entry(WEIR, "imagestreams/triggers", "", "ConsumerList", &["get"], Source::View(View::Consumers)),
+    entry(
+        WEIR,
+        "objecttriggers",
+        "objecttrigger",
+        "ObjectTrigger",
+        STORED,
+        Source::Plain(&deliver::OBJECT_TRIGGER),
+    ),
+    entry(
+        WEIR,
+        "webhooktriggers",
+        "webhooktrigger",
+        "WebhookTrigger",
+        STORED,
+        Source::Plain(&deliver::WEBHOOK_TRIGGER),
+    ),
 ];
 
 /// The entry of a resource (or, with a subresource, of that).

@@ -35,6 +35,29 @@ impl Pretty {
     }
 }
 
+/// How a failure is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manner {
+    /// Whether JSON is indented.
+    pub pretty: Pretty,
+    /// The encoding.
+    pub encoding: Encoding,
+}
+
+impl Manner {
+    /// As a request asks for it, whatever it is about; JSON when it asks for what a failure has no form for.
+    pub fn of(query: &str, headers: &HeaderMap) -> Manner {
+        let offer = negotiate::Offer { protobuf: true, ..negotiate::Offer::default() };
+        let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let accept: Vec<&str> = accept.collect();
+        let accepted = negotiate::accept(Some(&accept.join(",")), offer);
+        Manner {
+            pretty: Pretty::of(query, headers),
+            encoding: accepted.map_or(Encoding::Json, |accepted| accepted.encoding),
+        }
+    }
+}
+
 /// Everything that decides how an answer looks.
 #[derive(Debug)]
 pub struct Shape {
@@ -66,6 +89,10 @@ impl Shape {
             now: call.ctx.clock.now(),
             warnings: Arc::clone(&call.warnings),
         })
+    }
+
+    fn manner(&self) -> Manner {
+        Manner { pretty: self.pretty, encoding: self.encoding }
     }
 
     fn layout(&self, version: MetaVersion) -> Layout {
@@ -117,7 +144,7 @@ fn table(
             table.push(b'\n');
             document(code, table.into(), shape)
         }
-        Err(failed) => error(&failed, shape.pretty),
+        Err(failed) => error(&failed, shape.manner()),
     }
 }
 
@@ -135,10 +162,18 @@ pub fn version_of(object: &[u8]) -> String {
 }
 
 /// A failure as its Status.
-pub fn error(error: &ApiError, pretty: Pretty) -> Response<Body> {
+pub fn error(error: &ApiError, manner: Manner) -> Response<Body> {
     let bytes = error.0.to_json();
-    let bytes = if pretty.0 { json::pretty(&bytes).unwrap_or(bytes) } else { bytes };
-    let mut response = with_type(Response::new(Body::from(bytes)), "application/json");
+    let protobuf = (manner.encoding == Encoding::Protobuf)
+        .then(|| transcode::object("v1", "Status", &bytes).ok())
+        .flatten();
+    let (bytes, kind) = match (manner.encoding, protobuf) {
+        (_, Some(encoded)) => (encoded, Encoding::Protobuf.media_type()),
+        (Encoding::Yaml, _) => (yaml_of(&bytes).to_vec(), Encoding::Yaml.media_type()),
+        _ if manner.pretty.0 => (json::pretty(&bytes).unwrap_or(bytes), Encoding::Json.media_type()),
+        _ => (bytes, Encoding::Json.media_type()),
+    };
+    let mut response = with_type(Response::new(Body::from(bytes)), kind);
     *response.status_mut() = StatusCode::from_u16(error.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if let Some(details) = &error.0.details
         && details.retry_after_seconds > 0
@@ -148,19 +183,24 @@ pub fn error(error: &ApiError, pretty: Pretty) -> Response<Body> {
     response
 }
 
+/// 202 and what is made of it.
+pub fn accepted(said: &serde_json::Value) -> Response<Body> {
+    let bytes = json::pretty_value(said, b"  ");
+    let mut response = with_type(Response::new(Body::from(bytes)), "application/json");
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response
+}
+
 fn document(code: u16, bytes: Bytes, shape: &Shape) -> Response<Body> {
     let (bytes, kind) = match shape.encoding {
         Encoding::Yaml => (yaml_of(&bytes), "application/yaml"),
-        Encoding::Protobuf => match transcode::object(&kind_of(&bytes), &bytes) {
-            Ok(Some(encoded)) => (encoded.into(), Encoding::Protobuf.media_type()),
-            Ok(None) => (bytes, "application/json"),
-            Err(why) => {
-                return error(
-                    &ApiError::internal(&format!("no protobuf of the answer: {why}")),
-                    shape.pretty,
-                );
+        Encoding::Protobuf => {
+            let header = header_of(&bytes);
+            match transcode::object(&header.api_version, &header.kind, &bytes) {
+                Ok(encoded) => (encoded.into(), Encoding::Protobuf.media_type()),
+                Err(why) => return unfit(&why, shape),
             }
-        },
+        }
         _ if shape.pretty.0 => (json::pretty(&bytes).map(Bytes::from).unwrap_or(bytes), "application/json"),
         _ => (bytes, "application/json"),
     };
@@ -169,14 +209,24 @@ fn document(code: u16, bytes: Bytes, shape: &Shape) -> Response<Body> {
     response
 }
 
-#[derive(serde::Deserialize)]
-struct OnlyKind<'a> {
+#[derive(Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Header<'a> {
     #[serde(borrow)]
     kind: Cow<'a, str>,
+    #[serde(borrow)]
+    api_version: Cow<'a, str>,
 }
 
-fn kind_of(object: &[u8]) -> String {
-    serde_json::from_slice::<OnlyKind<'_>>(object).map(|object| object.kind.into_owned()).unwrap_or_default()
+fn header_of(object: &[u8]) -> Header<'_> {
+    serde_json::from_slice(object).unwrap_or_default()
+}
+
+/// An answer that its protobuf form cannot hold. What is stored was checked before, so this is worth a look.
+fn unfit(why: &transcode::EncodeError, shape: &Shape) -> Response<Body> {
+    let failed = ApiError::internal(&format!("no protobuf of the answer: {why}"));
+    tracing::error!(error = %failed, kind = shape.resource.kind, "an object has no protobuf form");
+    error(&failed, shape.manner())
 }
 
 fn yaml_of(bytes: &[u8]) -> Bytes {
@@ -195,18 +245,18 @@ fn list(metadata: ListMeta, items: &[Bytes], resource: &'static Resource, shape:
             let whole: Vec<Bytes> = items.iter().map(|item| whole(resource, item)).collect();
             table(200, metadata, &whole, resource, version, shape)
         }
+        Form::MetadataList(version) if shape.encoding == Encoding::Protobuf => {
+            let items =
+                items.iter().map(|item| Cow::Owned(metadata_only(&whole(resource, item), version).to_vec()));
+            protobuf_list(version.api_version(), "PartialObjectMetadata", &metadata, items, shape)
+        }
         Form::MetadataList(version) => document(200, metadata_list(&metadata, items, version), shape),
         Form::Object if shape.encoding == Encoding::Json && !shape.pretty.0 => {
             with_type(Response::new(list_body(&metadata, items, resource)), "application/json")
         }
         Form::Object if shape.encoding == Encoding::Protobuf => {
-            let whole = items.iter().map(|item| Cow::Owned(whole(resource, item).to_vec()));
-            match transcode::list(resource.kind, &metadata, whole) {
-                Ok(encoded) => with_type(Response::new(Body::from(encoded)), Encoding::Protobuf.media_type()),
-                Err(why) => {
-                    error(&ApiError::internal(&format!("no protobuf of the list: {why}")), shape.pretty)
-                }
-            }
+            let items = items.iter().map(|item| Cow::Owned(whole(resource, item).to_vec()));
+            protobuf_list(&resource.api_version(), resource.kind, &metadata, items, shape)
         }
         _ => {
             let mut bytes = BytesMut::new();
@@ -218,6 +268,19 @@ fn list(metadata: ListMeta, items: &[Bytes], resource: &'static Resource, shape:
             bytes.put_slice(b"]}\n");
             document(200, bytes.freeze(), shape)
         }
+    }
+}
+
+fn protobuf_list<'a>(
+    api_version: &str,
+    kind: &str,
+    metadata: &ListMeta,
+    items: impl Iterator<Item = Cow<'a, [u8]>>,
+    shape: &Shape,
+) -> Response<Body> {
+    match transcode::list(api_version, kind, metadata, items) {
+        Ok(encoded) => with_type(Response::new(Body::from(encoded)), Encoding::Protobuf.media_type()),
+        Err(why) => unfit(&why, shape),
     }
 }
 

@@ -29,7 +29,8 @@ pub fn answer(
     let answer = match path {
         "/version" => Some(json(version())),
         "/metrics" => Some(text(200, ctx.metrics.text())),
-        "/healthz" | "/livez" | "/readyz" => Some(health(ctx)),
+        "/healthz" | "/livez" => Some(health(ctx.health())),
+        "/readyz" => Some(health(ctx.ready())),
         "/" => Some(json(paths())),
         _ => documents::answer(path, query, headers)?.or_else(|| probe(ctx, path)),
     };
@@ -42,7 +43,11 @@ pub fn answer(
 /// Single probes, as `/readyz/store`.
 fn probe(ctx: &Ctx, path: &str) -> Option<Response<Body>> {
     let name = ["/healthz/", "/livez/", "/readyz/"].iter().find_map(|prefix| path.strip_prefix(prefix))?;
-    matches!(name, "ping" | "store").then(|| health(ctx))
+    match name {
+        "ping" | "store" => Some(health(ctx.health())),
+        "registry-storage" => Some(health(ctx.storage())),
+        _ => None,
+    }
 }
 
 /// The plain 404 for paths outside the API.
@@ -52,8 +57,8 @@ pub fn not_found() -> Response<Body> {
     answer
 }
 
-fn health(ctx: &Ctx) -> Response<Body> {
-    match ctx.health() {
+fn health(found: Result<(), String>) -> Response<Body> {
+    match found {
         Ok(()) => text(200, "ok".to_owned()),
         Err(why) => text(500, format!("not ready: {why}\n")),
     }

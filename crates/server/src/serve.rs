@@ -21,7 +21,7 @@ use tracing::{error, info, warn};
 
 use crate::audit::Audit;
 use crate::auth::oauth::Login;
-use crate::auth::{Authenticator, Authorizer, FrontProxy, Signer};
+use crate::auth::{Authenticator, Authorizer, FrontProxy, Oidc, Signer};
 use crate::bootstrap::{self, Files};
 use crate::clock::Clock;
 use crate::context::{Context, Ctx};
@@ -163,10 +163,17 @@ pub async fn context(
 ) -> Result<Ctx, ServeError> {
     let web = WebTransport::new(WebSettings::default())
         .map_err(|error| ServeError::Transport(error.to_string()))?;
+    let addresses = settings.webhooks.addresses().map_err(ServeError::Setting)?;
+    let webhooks =
+        WebSettings { addresses, user_agent: "weir".to_owned(), no_proxy: true, ..Default::default() };
+    let webhooks = WebTransport::new(webhooks).map_err(|error| ServeError::Transport(error.to_string()))?;
     let renderer = Renderer::new(settings.images.clone());
     let cache = Cache::start(&*store, renderer, CacheLimits::default()).await?;
     let imports = import::Engine::new(&settings);
-    let follow = Arc::new(Timetable::new(random.below(u64::MAX)));
+    let images = &settings.images;
+    let chance = Random::seeded(random.below(u64::MAX));
+    let timetable =
+        Timetable::new(images.scheduled_period(), images.scheduled_pace(), chance, imports.pause());
     let in_flight = InFlight::new(&settings.requests);
     let metrics = Metrics::default();
     let audit = Audit::start(&settings.audit, &settings.data_dir, metrics.audit_dropped.clone())
@@ -182,9 +189,13 @@ pub async fn context(
         authorizer: Authorizer::new(Arc::clone(&cache)),
         cache,
         failure: Arc::default(),
+        storage_trouble: arc_swap::ArcSwapOption::empty(),
         transport: Arc::new(web),
+        webhooks: Arc::new(webhooks),
+        outbox: Default::default(),
+        hooks: Default::default(),
         imports,
-        follow,
+        timetable: Arc::new(timetable),
         authenticator,
         rendered: Default::default(),
         in_flight,
@@ -197,11 +208,13 @@ fn authenticator(settings: &Settings, admin_token: &str) -> Result<Authenticator
     let signer = Signer::open(&settings.data_dir.join("pki"))?;
     let front_proxy = settings.front_proxy.as_ref().map(FrontProxy::open).transpose();
     let login = settings.login.as_ref().map(Login::open).transpose();
+    let oidc = settings.oidc.as_ref().map(Oidc::open).transpose();
     Ok(Authenticator::new(
         admin_token,
         signer,
         front_proxy.map_err(ServeError::Setting)?,
         login.map_err(ServeError::Setting)?,
+        oidc.map_err(ServeError::Setting)?,
     ))
 }
 
@@ -226,12 +239,25 @@ fn open_store(dir: PathBuf) -> Result<Opened, ServeError> {
 
 fn start_tasks(ctx: &Ctx, authority: Authority, tls: TlsSettings, api: SocketAddr) {
     surroundings::start_controllers(ctx);
+    ctx.tasks.spawn("hooks", crate::hooks::run(Arc::clone(ctx)));
+    ctx.tasks.spawn("outbox", crate::deliver::outbox::run(Arc::clone(ctx)));
+    ctx.tasks.spawn("deliveries", crate::deliver::run(Arc::clone(ctx)));
     ctx.tasks.spawn("quotas", crate::admission::quota::run(Arc::clone(ctx)));
     ctx.tasks.spawn("tokens", sweep_tokens(Arc::clone(ctx)));
+    if ctx.authenticator.oidc.is_some() {
+        ctx.tasks.spawn("oidc", fetch_keys(Arc::clone(ctx)));
+    }
     let transport = Arc::clone(&ctx.transport);
     ctx.tasks.spawn_blocking(move || transport.warm());
     let renewing = Arc::clone(ctx);
     ctx.tasks.spawn("certificates", async move { renew(renewing, authority, tls, api).await });
+}
+
+/// Keeps the keys of the other identity provider new.
+async fn fetch_keys(ctx: Ctx) {
+    if let Some(oidc) = &ctx.authenticator.oidc {
+        oidc.run(&ctx.tasks).await;
+    }
 }
 
 /// Removes tokens whose time is over, from time to time.

@@ -2,12 +2,15 @@
 //!
 //! One plain structure that flags and the YAML file both fill; every part of the server reads it and nothing else.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use oci::client::{AddressPolicy, Network};
 use serde::Deserialize;
 
+use crate::control::Pace;
 use crate::limits;
 
 /// The server's settings.
@@ -31,6 +34,87 @@ pub struct Settings {
     pub login: Option<LoginSettings>,
     /// A proxy that has authenticated users already.
     pub front_proxy: Option<FrontProxySettings>,
+    /// The integrated registry.
+    pub registry: RegistrySettings,
+    /// An identity provider whose tokens are taken.
+    pub oidc: Option<OidcSettings>,
+    /// Events that go out.
+    pub webhooks: WebhookSettings,
+}
+
+/// Events that go out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct WebhookSettings {
+    /// Networks (`10.1.0.0/16`) whose receivers may be reached although they are inside: nothing else on this machine, in
+    /// private networks or on a link is.
+    pub allowed_networks: Vec<String>,
+}
+
+impl WebhookSettings {
+    /// Which addresses events may go to.
+    ///
+    /// # Errors
+    /// When an entry is no network.
+    pub fn addresses(&self) -> Result<AddressPolicy, String> {
+        let networks: Result<Vec<Network>, _> =
+            self.allowed_networks.iter().map(|text| text.parse()).collect();
+        networks.map(AddressPolicy::outside).map_err(|error| format!("webhooks.allowedNetworks: {error}"))
+    }
+}
+
+/// The integrated registry.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegistrySettings {
+    /// Whether content that is pulled through from other registries is kept here.
+    pub mirror: bool,
+    /// The registry's counters at its own address; the API's `/metrics` has them in any case.
+    pub metrics: RegistryMetrics,
+    /// An object store for content; without it content is kept in files below the data directory.
+    pub s3: Option<S3Settings>,
+}
+
+/// An object store that speaks S3. Keys that are not given come from the environment, as for other programs.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct S3Settings {
+    /// Bucket.
+    pub bucket: String,
+    /// Region.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// Address of a store that is not Amazon's.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// Id of the key.
+    #[serde(default)]
+    pub access_key_id: Option<String>,
+    /// File that holds the key itself.
+    #[serde(default)]
+    pub secret_access_key_file: Option<PathBuf>,
+    /// Whether it may be spoken to without TLS.
+    #[serde(default)]
+    pub allow_http: bool,
+    /// Whether clients are sent to the store for content.
+    #[serde(default)]
+    pub redirect: bool,
+}
+
+/// The registry's counters at its own address.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegistryMetrics {
+    /// Whether they can be read there.
+    pub enabled: bool,
+    /// A token that is good for them alone; without it, a right on `registry/metrics` is needed.
+    pub secret: String,
+}
+
+impl std::fmt::Debug for RegistryMetrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RegistryMetrics").field("enabled", &self.enabled).finish_non_exhaustive()
+    }
 }
 
 /// How many requests of each kind may be in flight at once; no user has more than a fair share of them.
@@ -85,6 +169,38 @@ pub struct FrontProxySettings {
     pub allowed_names: Vec<String>,
 }
 
+/// An identity provider (OpenID Connect) whose tokens are taken.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OidcSettings {
+    /// What tokens and the provider's configuration name as the issuer, to the letter; begins with https.
+    pub issuer_url: String,
+    /// Whom tokens are for; one of these must be among a token's audiences.
+    pub audiences: Vec<String>,
+    /// The claim that is a user's name.
+    #[serde(default = "subject")]
+    pub username_claim: String,
+    /// What is put before names; without it the issuer and `#`, or nothing before e-mail addresses.
+    #[serde(default)]
+    pub username_prefix: Option<String>,
+    /// The claim that lists a user's groups; without it there are none.
+    #[serde(default)]
+    pub groups_claim: Option<String>,
+    /// What is put before groups.
+    #[serde(default)]
+    pub groups_prefix: String,
+    /// Claims that tokens must have, with their values.
+    #[serde(default)]
+    pub required_claims: BTreeMap<String, String>,
+    /// Certificates (PEM) that the provider's may be signed by, beside the system's.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+}
+
+fn subject() -> String {
+    "sub".to_owned()
+}
+
 /// Settings about images, streams and imports. The names are those of OpenShift's `imagePolicyConfig` where it has them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
@@ -99,12 +215,12 @@ pub struct ImageSettings {
     pub max_images_bulk_imported_per_repository: i64,
     /// Import mode of tags that name none: `Legacy` or `PreserveOriginal`.
     pub image_stream_import_mode: String,
-    /// Seconds between two imports of a scheduled tag; streams and tags may ask for another period.
+    /// Seconds between two imports of a scheduled tag.
     pub scheduled_import_seconds: u64,
-    /// Requests that scheduled imports send to one registry, as one account, in a minute; less when the registry says so.
-    pub scheduled_imports_per_minute: u32,
-    /// Tags that are taken of a repository that is followed as a whole; 0 means 1000, -1 all.
+    /// Tags of a repository that are followed when a stream follows a whole repository; 0 and -1 mean all.
     pub max_images_followed_per_repository: i64,
+    /// Looks at followed tags that may start in a minute; -1 for as many as the registries allow, 0 for none at all.
+    pub scheduled_imports_per_minute: i64,
     /// Imports that the server runs at once by itself.
     pub concurrent_imports: usize,
 }
@@ -127,6 +243,12 @@ impl Default for RequestSettings {
             importing: limits::IMPORTS,
             watching: limits::WATCHES,
         }
+    }
+}
+
+impl Default for RegistrySettings {
+    fn default() -> RegistrySettings {
+        RegistrySettings { mirror: true, metrics: RegistryMetrics::default(), s3: None }
     }
 }
 
@@ -156,8 +278,8 @@ impl Default for ImageSettings {
             max_images_bulk_imported_per_repository: 0,
             image_stream_import_mode: String::new(),
             scheduled_import_seconds: 15 * 60,
-            scheduled_imports_per_minute: 6000,
             max_images_followed_per_repository: 0,
+            scheduled_imports_per_minute: -1,
             concurrent_imports: 8,
         }
     }
@@ -173,13 +295,14 @@ impl ImageSettings {
         }
     }
 
-    /// Tags that are taken of a repository that is followed as a whole; `None` means all.
-    pub fn follow_limit(&self) -> Option<usize> {
-        const DEFAULT: usize = 1000;
-        match self.max_images_followed_per_repository {
-            0 => Some(DEFAULT),
-            limit => usize::try_from(limit).ok(),
-        }
+    /// Tags of a repository that are followed; `None` means all.
+    pub fn followed_limit(&self) -> Option<usize> {
+        usize::try_from(self.max_images_followed_per_repository).ok().filter(|limit| *limit > 0)
+    }
+
+    /// How many looks at followed tags may start.
+    pub fn scheduled_pace(&self) -> Pace {
+        u32::try_from(self.scheduled_imports_per_minute).map_or(Pace::Free, Pace::PerMinute)
     }
 
     /// The import mode of tags that name none.

@@ -1,18 +1,21 @@
 //! Stored objects: how they become bytes in the store, and what the watch cache holds of them.
 //!
-//! An object is encoded for clients once, when it changes. The cache keeps that encoding with its type header and final
-//! resource version; a list leaves the header out by slicing. Images and streams are stored in Kubernetes' protobuf
-//! envelope, plain kinds as JSON. A value that cannot be decoded is kept, named in the log and answered with an error:
+//! An object is encoded for clients once. The cache keeps that encoding with its type header and final resource version;
+//! a list leaves the header out by slicing. Images and plain kinds are encoded when they change; a stream, whose stored
+//! form is kept as well, by the first who reads it: in a storm of tag moves most states are never read. Encoded images are
+//! packed: there are very many, each says its digests several times, and unpacking one takes a few microseconds. Images and
+//! streams are stored in Kubernetes' protobuf envelope, plain kinds as JSON. A value that cannot be decoded is kept, named in the log and answered with an error:
 //! it never takes others down.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use machinery::image::{Image, ImageStream};
 use machinery::json;
 use machinery::meta::{Kind, ObjectMeta};
 use machinery::protobuf;
+use machinery::time::Time;
 use store::{Key, Revision};
 use tracing::error;
 
@@ -25,10 +28,10 @@ use crate::stream::{self, StreamSettings};
 pub struct Served {
     /// The resource it belongs to.
     pub resource: &'static Resource,
-    /// `{"kind":…,"apiVersion":…,…}` and a newline; empty when the stored value is broken.
-    bytes: Bytes,
-    /// Where the part behind the type header begins.
-    header: usize,
+    /// What it is made of.
+    form: Form,
+    /// When the object was made.
+    pub born: Time,
     /// Identity.
     pub uid: Box<str>,
     /// Labels, for selectors.
@@ -37,8 +40,51 @@ pub struct Served {
     pub fields: Vec<(&'static str, String)>,
     /// Whether it is being deleted.
     pub terminating: bool,
-    /// The stored value, where it cannot be told from `bytes`.
-    stored: Option<Bytes>,
+}
+
+/// The encodings of an object.
+#[derive(Debug)]
+enum Form {
+    /// `{"kind":…,"apiVersion":…,…}` and a newline.
+    Ready(Bytes),
+    /// The same of an image, packed.
+    Packed(Box<[u8]>),
+    /// A stream as it is stored, and the same encoding of it once somebody wanted it.
+    Stream(Box<StreamForm>),
+    /// A stored value that cannot be decoded.
+    Broken,
+}
+
+#[derive(Debug)]
+struct StreamForm {
+    stored: Bytes,
+    modified: Revision,
+    settings: Arc<StreamSettings>,
+    bytes: OnceLock<Bytes>,
+}
+
+impl StreamForm {
+    fn decode(&self) -> Result<ImageStream, String> {
+        let mut stream: ImageStream = protobuf::decode(&self.stored).map_err(|error| error.to_string())?;
+        stream.normalize(self.settings.import_mode());
+        Ok(stream)
+    }
+
+    fn bytes(&self) -> &Bytes {
+        self.bytes.get_or_init(|| {
+            let mut stream = self.decode().expect("it was decoded once before it came into the cache");
+            stream.metadata.resource_version = self.modified.to_string();
+            stream::decorate(&mut stream, &self.settings);
+            Bytes::copy_from_slice(&json::object(&stream))
+        })
+    }
+
+    /// Bytes of memory, as if it had been read: a weight must not change.
+    fn weight(&self) -> usize {
+        /// JSON has the names of fields that protobuf has numbers for.
+        const JSON_PER_STORED: usize = 2;
+        self.stored.len() * (1 + JSON_PER_STORED)
+    }
 }
 
 /// A stored value that cannot be read.
@@ -52,43 +98,65 @@ pub struct Broken {
 }
 
 impl Served {
+    /// The encoding; empty when the stored value is broken.
+    fn bytes(&self) -> Bytes {
+        self.whole().unwrap_or_default()
+    }
+
+    fn whole(&self) -> Option<Bytes> {
+        match &self.form {
+            Form::Ready(bytes) => Some(bytes.clone()),
+            Form::Packed(packed) => {
+                let bytes = lz4_flex::decompress_size_prepended(packed);
+                Some(bytes.expect("it was packed in this process").into())
+            }
+            Form::Stream(form) => Some(form.bytes().clone()),
+            Form::Broken => None,
+        }
+    }
+
     /// The object as one answer: type header, object, newline.
     ///
     /// # Errors
     /// [`Broken`] when the stored value could not be decoded.
     pub fn object(&self, key: &str) -> Result<Bytes, Broken> {
-        if self.bytes.is_empty() {
-            return Err(Broken { key: key.to_owned(), why: "see the server's log".to_owned() });
-        }
-        Ok(self.bytes.clone())
+        let broken = || Broken { key: key.to_owned(), why: "see the server's log".to_owned() };
+        self.whole().ok_or_else(broken)
     }
 
     /// True when there is something to show.
     pub fn is_readable(&self) -> bool {
-        !self.bytes.is_empty()
+        !matches!(self.form, Form::Broken)
     }
 
     /// The object as the item of a list, without type header and newline: `{` and this.
     pub fn item(&self) -> Bytes {
-        self.bytes.slice(self.header..self.bytes.len().saturating_sub(1))
+        self.whole()
+            .map_or_else(Bytes::new, |bytes| bytes.slice(header_length(self.resource)..bytes.len() - 1))
     }
 
     /// The object with its type header, without the newline, as in watch events.
     pub fn inner(&self) -> Bytes {
-        self.bytes.slice(..self.bytes.len().saturating_sub(1))
+        self.whole().map_or_else(Bytes::new, |bytes| bytes.slice(..bytes.len() - 1))
     }
 
     /// Bytes it takes in memory, roughly.
     pub fn weight(&self) -> usize {
         let labels: usize = self.labels.iter().map(|(key, value)| key.len() + value.len() + 48).sum();
-        self.bytes.len() + self.stored.as_ref().map_or(0, Bytes::len) + labels + 160
+        let form = match &self.form {
+            Form::Ready(bytes) => bytes.len(),
+            Form::Packed(packed) => packed.len(),
+            Form::Stream(form) => form.weight(),
+            Form::Broken => 0,
+        };
+        form + labels + 160
     }
 }
 
 /// Turns stored bytes into what is served.
 #[derive(Debug)]
 pub struct Renderer {
-    streams: StreamSettings,
+    streams: Arc<StreamSettings>,
     tables: BTreeMap<String, &'static Resource>,
 }
 
@@ -96,7 +164,10 @@ impl Renderer {
     /// A renderer for a server with these settings.
     pub fn new(streams: StreamSettings) -> Renderer {
         let stored = RESOURCES.iter().filter(|resource| resource.is_stored());
-        Renderer { streams, tables: stored.map(|resource| (resource.prefix(), resource)).collect() }
+        Renderer {
+            streams: Arc::new(streams),
+            tables: stored.map(|resource| (resource.prefix(), resource)).collect(),
+        }
     }
 
     /// The resource a key belongs to.
@@ -110,48 +181,57 @@ impl Renderer {
             Source::Image => {
                 let mut image: Image = protobuf::decode(value).map_err(|error| error.to_string())?;
                 image.metadata.resource_version = at.to_string();
-                Ok(served(resource, &image.metadata, json::object(&image), Vec::new(), None))
+                Ok(served(resource, &image.metadata, packed(&json::object(&image)), Vec::new()))
             }
             Source::Stream => {
-                let mut stream: ImageStream = protobuf::decode(value).map_err(|error| error.to_string())?;
-                stream.normalize(self.streams.import_mode());
-                stream.metadata.resource_version = at.to_string();
-                let fields = vec![
-                    ("spec.dockerImageRepository", stream.spec.docker_image_repository.clone()),
-                    ("status.dockerImageRepository", stream.status.docker_image_repository.clone()),
-                ];
+                let form = StreamForm {
+                    stored: value.clone(),
+                    modified: at,
+                    settings: Arc::clone(&self.streams),
+                    bytes: OnceLock::new(),
+                };
+                let mut stream = form.decode()?;
                 stream::decorate(&mut stream, &self.streams);
-                Ok(served(resource, &stream.metadata, json::object(&stream), fields, Some(value.clone())))
+                let fields = vec![
+                    ("spec.dockerImageRepository", stream.spec.docker_image_repository),
+                    ("status.dockerImageRepository", stream.status.docker_image_repository),
+                ];
+                Ok(served(resource, &stream.metadata, Form::Stream(Box::new(form)), fields))
             }
             Source::Plain(_) => {
                 let mut plain: Plain = serde_json::from_slice(value).map_err(|error| error.to_string())?;
                 plain.metadata.resource_version = at.to_string();
                 let fields = plain_fields(resource, &plain);
-                let bytes = plain_object(resource, &plain);
-                Ok(served(resource, &plain.metadata, bytes, fields, None))
+                Ok(served(resource, &plain.metadata, ready(&plain_object(resource, &plain)), fields))
             }
             Source::View(_) => Err("views are not stored".to_owned()),
         }
     }
 }
 
+/// The encoder presizes, and an allocator may leave a shrunk block where it is: what is kept for long is copied.
+fn ready(bytes: &[u8]) -> Form {
+    Form::Ready(Bytes::copy_from_slice(bytes))
+}
+
+fn packed(bytes: &[u8]) -> Form {
+    Form::Packed(lz4_flex::compress_prepend_size(bytes).as_slice().into())
+}
+
 fn served(
     resource: &'static Resource,
     metadata: &ObjectMeta,
-    bytes: Vec<u8>,
+    form: Form,
     fields: Vec<(&'static str, String)>,
-    stored: Option<Bytes>,
 ) -> Served {
     Served {
         resource,
-        header: header_length(resource),
-        // The encoder presizes; what is kept for long should not keep the slack.
-        bytes: Bytes::from(bytes.into_boxed_slice()),
+        form,
+        born: metadata.creation_timestamp,
         uid: metadata.uid.as_str().into(),
         labels: metadata.labels.clone(),
         fields,
         terminating: metadata.deletion_timestamp.is_some(),
-        stored,
     }
 }
 
@@ -177,6 +257,12 @@ fn plain_fields(resource: &Resource, plain: &Plain) -> Vec<(&'static str, String
     };
     match resource.plural {
         "secrets" => vec![("type", text(&["type"]))],
+        "webhooktriggers" | "objecttriggers" => vec![("spec.stream", text(&["spec", "stream"]))],
+        "deliveries" => vec![
+            ("status.state", text(&["status", "state"])),
+            ("spec.stream", text(&["spec", "stream"])),
+            ("spec.tag", text(&["spec", "tag"])),
+        ],
         "namespaces" => vec![("status.phase", text(&["status", "phase"]))],
         _ => Vec::new(),
     }
@@ -191,7 +277,7 @@ impl store::cache::Render for Renderer {
         };
         self.try_render(resource, value, modified).unwrap_or_else(|why| {
             error!(key = key.as_str(), why, "a stored object cannot be decoded");
-            served(resource, &ObjectMeta::default(), Vec::new(), Vec::new(), Some(value.clone()))
+            served(resource, &ObjectMeta::default(), Form::Broken, Vec::new())
         })
     }
 
@@ -225,7 +311,7 @@ pub trait Storable: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// What is wrong with it.
-    fn decode(served: &Served, streams: &StreamSettings) -> Result<Self, String>;
+    fn decode(served: &Served) -> Result<Self, String>;
 }
 
 impl Storable for Image {
@@ -241,8 +327,8 @@ impl Storable for Image {
         without_version(self, protobuf::encode)
     }
 
-    fn decode(served: &Served, _: &StreamSettings) -> Result<Image, String> {
-        serde_json::from_slice(&served.bytes).map_err(|error| error.to_string())
+    fn decode(served: &Served) -> Result<Image, String> {
+        serde_json::from_slice(&served.bytes()).map_err(|error| error.to_string())
     }
 }
 
@@ -259,11 +345,11 @@ impl Storable for ImageStream {
         without_version(self, protobuf::encode)
     }
 
-    fn decode(served: &Served, streams: &StreamSettings) -> Result<ImageStream, String> {
-        let stored = served.stored.as_ref().ok_or("no stored form")?;
-        let mut stream: ImageStream = protobuf::decode(stored).map_err(|error| error.to_string())?;
-        stream.normalize(streams.import_mode());
-        Ok(stream)
+    fn decode(served: &Served) -> Result<ImageStream, String> {
+        match &served.form {
+            Form::Stream(form) => form.decode(),
+            _ => Err("the stored form cannot be read".to_owned()),
+        }
     }
 }
 
@@ -291,8 +377,8 @@ impl Storable for Plain {
         json::compact(&copy).into()
     }
 
-    fn decode(served: &Served, _: &StreamSettings) -> Result<Plain, String> {
-        let mut plain: Plain = serde_json::from_slice(&served.bytes).map_err(|error| error.to_string())?;
+    fn decode(served: &Served) -> Result<Plain, String> {
+        let mut plain: Plain = serde_json::from_slice(&served.bytes()).map_err(|error| error.to_string())?;
         plain.fields.remove("kind");
         plain.fields.remove("apiVersion");
         Ok(plain)

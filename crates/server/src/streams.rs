@@ -15,7 +15,8 @@ use store::{CommitError, Expect, Key, Revision, Txn};
 
 use crate::admission::{limits, quota};
 use crate::auth::{self, Actor};
-use crate::context::{Context, Ctx};
+use crate::context::Ctx;
+use crate::deliver::outbox;
 use crate::ledger::{self, Cause};
 use crate::resource;
 use crate::stored::{Entry, Loaded, Storable};
@@ -81,7 +82,7 @@ pub fn load_image(ctx: &Ctx, name: &str) -> Result<Option<Loaded<Image>>, ApiErr
 /// 500 when the stored value is broken.
 pub fn load_entry<T: Storable>(ctx: &Ctx, key: &str) -> Result<Option<Loaded<T>>, ApiError> {
     match ctx.cache.snapshot().get(key) {
-        Some(entry) => decode(ctx, entry).map(Some),
+        Some(entry) => decode(entry).map(Some),
         None => Ok(None),
     }
 }
@@ -90,8 +91,8 @@ pub fn load_entry<T: Storable>(ctx: &Ctx, key: &str) -> Result<Option<Loaded<T>>
 ///
 /// # Errors
 /// 500 when the stored value is broken.
-pub fn decode<T: Storable>(ctx: &Context, entry: &Entry) -> Result<Loaded<T>, ApiError> {
-    let mut object = T::decode(&entry.object, &ctx.settings.images)
+pub fn decode<T: Storable>(entry: &Entry) -> Result<Loaded<T>, ApiError> {
+    let mut object = T::decode(&entry.object)
         .map_err(|why| ApiError::internal(&format!("{} cannot be decoded: {why}", entry.key.as_str())))?;
     object.metadata_mut().resource_version = entry.modified.to_string();
     Ok(Loaded { object, revision: entry.modified })
@@ -135,12 +136,17 @@ async fn commit(ctx: &Ctx, write: &Write<'_>, passed: Passed) -> Result<Written,
         let expect = write.old.map_or(Expect::Absent, |old| Expect::At(old.revision));
         txn.guards.push((key.clone(), expect));
         let unchanged = passed.unchanged && write.old.is_some();
+        let mut wakes = false;
         if !unchanged {
             txn.writes.push((key.clone(), Some(passed.stream.encode())));
             if write.old.is_none() {
                 quota::charge_stream(ctx, &mut txn, write.namespace, write.name)?;
             }
-            txn.writes.extend(ledger_rows(ctx, write, &passed, &images));
+            let rows = ledger_rows(ctx, write, &passed, &images);
+            let told = outbox::note(ctx, write.namespace, write.name, &rows);
+            wakes = told.is_some();
+            txn.writes.extend(rows);
+            txn.writes.extend(told);
         }
         if write.dry_run || (unchanged && txn.writes.is_empty()) {
             let revision = write.old.map_or(Revision::ZERO, |old| old.revision);
@@ -148,6 +154,9 @@ async fn commit(ctx: &Ctx, write: &Write<'_>, passed: Passed) -> Result<Written,
         }
         match ctx.store.commit(txn).await {
             Ok(revision) => {
+                if wakes {
+                    ctx.outbox.wake();
+                }
                 ctx.settle(revision).await?;
                 let at = if unchanged { write.old.map_or(revision, |old| old.revision) } else { revision };
                 for (image, known) in images.iter_mut().zip(&known) {
@@ -223,9 +232,7 @@ fn ledger_rows(ctx: &Ctx, write: &Write<'_>, passed: &Passed, images: &[Image]) 
         if let Some(image) = images.iter().find(|image| image.metadata.name == name) {
             return image.metadata.creation_timestamp;
         }
-        let held = snapshot.get(&resource::images().key("", name));
-        held.and_then(|entry| decode::<Image>(ctx, entry).ok())
-            .map_or(Time::ZERO, |image| image.object.metadata.creation_timestamp)
+        snapshot.get(&resource::images().key("", name)).map_or(Time::ZERO, |entry| entry.object.born)
     };
     let moves: Vec<Move> = passed.moves.iter().filter(|moved| moved.points_elsewhere()).cloned().collect();
     entry.rows(&moves, first_seen, |moved| cause_of(write, passed, moved))

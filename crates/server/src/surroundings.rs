@@ -6,7 +6,6 @@
 //! import into some namespace could use it otherwise.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::engine::general_purpose::STANDARD;
 use base64::{DecodeError, Engine as _};
@@ -22,7 +21,7 @@ use oci::keyring::SecretFormat;
 
 use crate::auth::Actor;
 use crate::context::Ctx;
-use crate::control::{Budgets, Change, StreamKey, Streams, Target, Why};
+use crate::control::{Change, StreamKey, Streams, Why};
 use crate::import::registries::Registries;
 use crate::import::{self, Engine, Held, Lane, PullSecret, Surroundings, Written};
 use crate::ledger::Cause;
@@ -99,13 +98,6 @@ impl Surroundings for Import<'_> {
         &self.ctx.transport
     }
 
-    fn repository_limit(&self) -> Option<usize> {
-        match self.cause {
-            Cause::Schedule | Cause::Hook => self.ctx.settings.images.follow_limit(),
-            _ => self.ctx.settings.images.bulk_limit(),
-        }
-    }
-
     fn dry_run(&self) -> bool {
         self.dry_run
     }
@@ -143,14 +135,8 @@ impl Surroundings for Import<'_> {
     }
 
     fn pull_secrets(&self, namespace: &str) -> Result<Vec<PullSecret>, String> {
-        let snapshot = self.ctx.cache.snapshot();
-        let prefix = resource::secrets().prefix_in(namespace);
-        let mut secrets = Vec::new();
-        for entry in snapshot.range(&prefix, None) {
-            let secret = streams::decode::<Plain>(self.ctx, entry).map_err(|error| error.to_string())?;
-            secrets.extend(pull_secret(&secret.object)?);
-        }
-        Ok(secrets)
+        let secrets = pull_secrets(self.ctx, namespace).into_iter();
+        secrets.filter_map(|(_, secret)| secret.transpose()).collect()
     }
 
     fn decorate(&self, stream: &mut ImageStream) {
@@ -182,6 +168,18 @@ impl Surroundings for Import<'_> {
             Ok(Written { stream: written.stream.object, images: written.images })
         })
     }
+}
+
+/// All secrets of a namespace as far as they hold credentials for registries, by name. What is wrong with one is told
+/// beside its name.
+pub fn pull_secrets(ctx: &Ctx, namespace: &str) -> Vec<(String, Result<Option<PullSecret>, String>)> {
+    let snapshot = ctx.cache.snapshot();
+    let prefix = resource::secrets().prefix_in(namespace);
+    let read = |entry: &crate::stored::Entry| {
+        let secret = streams::decode::<Plain>(entry).map_err(|error| error.to_string())?;
+        pull_secret(&secret.object)
+    };
+    snapshot.range(&prefix, None).map(|entry| (entry.key.name().to_owned(), read(entry))).collect()
 }
 
 /// A secret as far as it holds credentials for registries.
@@ -257,42 +255,20 @@ impl Streams for All {
         changes.boxed()
     }
 
-    fn period(&self) -> Duration {
-        self.ctx.settings.images.scheduled_period()
-    }
-
-    fn account(&self, key: &StreamKey, target: &Target) -> Arc<str> {
-        let around = Import {
-            ctx: &self.ctx,
-            actor: &self.actor,
-            namespace: &key.namespace,
-            name: String::new(),
-            cause: Cause::Schedule,
-            dry_run: true,
-            allowed: AllowedRegistries::default(),
-        };
-        import::account(&around, &key.namespace, target).into()
-    }
-
-    fn budgets(&self) -> &Budgets {
-        self.ctx.imports.budgets()
-    }
-
     fn import<'a>(
         &'a self,
         key: &'a StreamKey,
         request: ImageStreamImport,
         why: Why,
     ) -> BoxFuture<'a, Result<ImageStreamImport, ApiError>> {
-        let cause = match why {
-            Why::Spec => Cause::Import,
-            Why::Schedule => Cause::Schedule,
-            Why::Told => Cause::Hook,
+        let why = match why {
+            Why::Spec => (Cause::Import, Lane::Background),
+            Why::Schedule { due } => (Cause::Schedule, Lane::Scheduled { due }),
         };
         Box::pin(async move {
             let mut actor = self.actor.clone();
             actor.request_id = self.ctx.random.uid();
-            import(&self.ctx, &actor, &key.namespace, request, (cause, Lane::Background), false).await
+            import(&self.ctx, &actor, &key.namespace, request, why, false).await
         })
     }
 }
@@ -301,9 +277,9 @@ impl Streams for All {
 pub fn start_controllers(ctx: &Ctx) {
     let all: Arc<dyn Streams> =
         Arc::new(All { ctx: Arc::clone(ctx), actor: Actor::controller("image-import-controller") });
-    let (streams, tasks) = (Arc::clone(&all), ctx.tasks.clone());
+    let (streams, timetable, tasks) = (Arc::clone(&all), Arc::clone(&ctx.timetable), ctx.tasks.clone());
     ctx.tasks.spawn("import", async move { control::import::run(streams, tasks.stopping()).await });
-    let (timetable, tasks) = (Arc::clone(&ctx.follow), ctx.tasks.clone());
+    let tasks = ctx.tasks.clone();
     ctx.tasks
         .spawn("schedule", async move { control::schedule::run(all, timetable, tasks.stopping()).await });
     ctx.tasks.spawn("triggers", crate::trigger::controller::run(Arc::clone(ctx)));

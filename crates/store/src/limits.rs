@@ -33,8 +33,9 @@ pub const GROUP_BYTES: usize = 16 << 20;
 /// Changes kept in the store's log for ranges and watches in the past.
 pub const LOG_CHANGES: u64 = 50_000;
 
-/// Bytes of values behind the changes in the log, old and new. It also bounds what a restart replays.
-pub const LOG_BYTES: u64 = 64 << 20;
+/// Bytes of values behind the changes in the log, old and new. Watches of a running server go on from memory; this is for
+/// those that come back after a restart, and it bounds what a restart replays and then holds.
+pub const LOG_BYTES: u64 = 16 << 20;
 
 /// Log entries that one commit removes beyond those it adds, so that a lowered bound is reached in small steps.
 pub const TRIM_STEP: u64 = 64;
@@ -49,10 +50,11 @@ pub const TAIL_BYTES: usize = 8 << 20;
 pub const REPLAY_CHANGES: usize = 1000;
 
 /// Bytes of values that a watch which reads the log takes in one step, unless one revision alone has more.
-pub const REPLAY_BYTES: usize = 4 << 20;
+pub const REPLAY_BYTES: usize = 1 << 20;
 
-/// The engine's page cache. Small: the watch cache holds every object already.
-pub const ENGINE_CACHE_BYTES: usize = 64 << 20;
+/// The engine's page cache. Small: the watch cache holds every object already, and what a commit reads again are the
+/// upper pages of the trees.
+pub const ENGINE_CACHE_BYTES: usize = 4 << 20;
 
 /// Events kept for the watchers of one resource.
 pub const RING_EVENTS: usize = 32_768;
@@ -76,8 +78,8 @@ pub const PINNED_SNAPSHOTS: usize = 256;
 /// How long a pinned snapshot is kept after its last use.
 pub const PIN_AGE: Duration = Duration::from_secs(300);
 
-/// Objects in a page when the cache is filled.
-pub const FILL_PAGE_OBJECTS: usize = 5000;
+/// Objects in a page when the cache is filled. Two pages are in memory at once.
+pub const FILL_PAGE_OBJECTS: usize = 200;
 
 /// How often the cache begins to fill again because the past it fills from was compacted meanwhile.
 pub const FILL_ATTEMPTS: usize = 5;

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use server::settings::{AuditSettings, FrontProxySettings, ImageSettings, LoginSettings, RequestSettings};
+use server::settings::{
+    AuditSettings, FrontProxySettings, ImageSettings, LoginSettings, OidcSettings, RegistrySettings,
+    RequestSettings, WebhookSettings,
+};
 
 /// What a configuration file can hold.
 #[derive(Debug, Default, Deserialize)]
@@ -29,6 +32,12 @@ pub(crate) struct File {
     pub login: Option<LoginSettings>,
     /// A proxy that has authenticated users already.
     pub front_proxy: Option<FrontProxySettings>,
+    /// The integrated registry.
+    pub registry: RegistrySettings,
+    /// An identity provider whose tokens are taken.
+    pub oidc: Option<OidcSettings>,
+    /// Events that go out.
+    pub webhooks: WebhookSettings,
 }
 
 /// Reads a configuration file.
@@ -63,6 +72,17 @@ mod tests {
         assert_eq!(file.image_policy_config.allowed_registries_for_import[0].domain_name, "quay.io");
         assert_eq!(file.image_policy_config.scheduled_import_seconds, 900);
         assert_eq!(file.data_dir, None);
+    }
+
+    #[test]
+    fn the_registry_may_keep_content_in_an_object_store() {
+        let text = "registry:\n  mirror: false\n  s3:\n    bucket: images\n    allowHttp: true\n";
+        let registry = parse(text).unwrap().registry;
+        assert!(!registry.mirror && !registry.metrics.enabled);
+        let s3 = registry.s3.unwrap();
+        assert_eq!((s3.bucket.as_str(), s3.allow_http, s3.redirect), ("images", true, false));
+        assert!(parse("registry:\n  s3: {region: nowhere}\n").is_err());
+        assert_eq!(parse("").unwrap().registry, RegistrySettings::default());
     }
 
     #[test]

@@ -127,6 +127,9 @@ fn settings(arguments: Arguments) -> Result<Settings> {
         audit,
         login: file.login,
         front_proxy: file.front_proxy,
+        registry: file.registry,
+        oidc: file.oidc,
+        webhooks: file.webhooks,
     })
 }
 

@@ -7,6 +7,7 @@ mod auth;
 mod completion;
 mod create;
 mod delete;
+mod deliveries;
 mod describe;
 mod edit;
 mod get;
@@ -14,11 +15,13 @@ mod import;
 mod patch;
 mod policy;
 mod project;
+mod registries;
 mod registry;
 mod replace;
 mod secrets;
 mod set;
 mod tag;
+mod triggers;
 mod version;
 mod wait;
 mod watch;
@@ -58,6 +61,10 @@ pub(crate) enum Verb {
     Edit(edit::Args),
     /// Wait until objects are there, gone, or as they should be
     Wait(wait::Args),
+    /// Show who follows a tag, and what they last got
+    Triggers(triggers::Args),
+    /// Deliver events and objects again
+    Deliveries(deliveries::Args),
     /// Change single settings of objects
     Set(set::Args),
     /// Make a project and switch to it
@@ -74,6 +81,8 @@ pub(crate) enum Verb {
     Secrets(secrets::Args),
     /// Find the integrated registry and log in to it
     Registry(registry::Args),
+    /// Show the registries that images come from, their budgets and what is due there
+    Registries(registries::Args),
     /// Show who you are to the server
     Whoami(whoami::Args),
     /// List the kinds of objects that the server has
@@ -100,6 +109,8 @@ pub(crate) async fn run(app: &App, verb: Verb, root: &Command) -> Result<(), Fai
         Verb::Replace(args) => replace::run(app, &args).await,
         Verb::Edit(args) => edit::run(app, &args).await,
         Verb::Wait(args) => wait::run(app, &args).await,
+        Verb::Triggers(args) => triggers::run(app, &args).await,
+        Verb::Deliveries(args) => deliveries::run(app, &args).await,
         Verb::Set(args) => set::run(app, &args).await,
         Verb::NewProject(args) => project::create(app, &args).await,
         Verb::Project(args) => project::run(app, &args).await,
@@ -108,6 +119,7 @@ pub(crate) async fn run(app: &App, verb: Verb, root: &Command) -> Result<(), Fai
         Verb::Auth(args) => auth::run(app, &args).await,
         Verb::Secrets(args) => secrets::run(app, &args).await,
         Verb::Registry(args) => registry::run(app, &args).await,
+        Verb::Registries(args) => registries::run(app, &args).await,
         Verb::Whoami(args) => whoami::run(app, &args).await,
         Verb::ApiResources(args) => api_resources::run(app, &args).await,
         Verb::Version(args) => version::run(app, &args).await,

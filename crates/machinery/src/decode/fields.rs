@@ -13,13 +13,14 @@ use serde::de::{
 use serde_json::{Map, Value};
 
 use super::document::Path;
+use super::element::element_type;
 use crate::json::go_kind;
 use crate::limits::MAX_FIELD_WARNINGS;
 
 /// Why a value does not fit a type, in Go's words.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Misfit(String);
+pub(super) struct Misfit(pub(super) String);
 
 impl serde::de::Error for Misfit {
     fn custom<T: fmt::Display>(message: T) -> Misfit {
@@ -154,7 +155,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         match self.value {
             Value::Array(items) => self.list(items, visitor),
-            _ => Err(self.misfit("[]interface {}")),
+            _ => Err(self.misfit(&format!("[]{}", element_type(visitor)))),
         }
     }
 

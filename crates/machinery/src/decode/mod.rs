@@ -5,6 +5,7 @@
 //! request's choice. The usual body is decoded in one pass; only one with a mistake is read again to find out which.
 
 mod document;
+mod element;
 mod fields;
 
 use serde::Deserialize;

@@ -3,13 +3,13 @@
 //!
 //! This is how images and streams are stored; what older servers stored as JSON is read as well.
 
-mod kinds;
+mod dynamic;
 pub mod transcode;
 
 use prost::Message;
 use serde::de::DeserializeOwned;
 
-pub use kinds::to_json;
+pub use dynamic::{Misfit, to_json};
 
 use crate::meta::Kind;
 
@@ -53,6 +53,12 @@ pub enum DecodeError {
     /// The envelope or the object cannot be read.
     #[error("the protobuf message cannot be read: {0}")]
     Protobuf(#[from] prost::DecodeError),
+    /// A field says that it is longer than what is there.
+    #[error("the protobuf message cannot be read: a field is cut off")]
+    Truncated,
+    /// Text that is no UTF-8.
+    #[error("the protobuf message cannot be read: text is not UTF-8")]
+    Text,
     /// The JSON document cannot be read.
     #[error("the JSON document cannot be read: {0}")]
     Json(#[from] serde_json::Error),

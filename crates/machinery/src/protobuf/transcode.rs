@@ -1,19 +1,24 @@
 //! Answers in protobuf, made from the JSON that everything else is made of.
 //!
-//! Image kinds and their lists have this form, and so has a Status. Few clients want it, so it is made for each of them.
+//! Image kinds have types of their own; Kubernetes' kinds, metadata alone and a Status go by the table of their fields. Few
+//! clients want the form, so it is made for each of them.
+
+use std::borrow::Cow;
 
 use prost::Message;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use super::{MAGIC, TypeMeta, encode};
+use super::dynamic::{self, Misfit};
+use super::{MAGIC, TypeMeta};
 use crate::RawExtension;
 use crate::image::{
     Image, ImageSignature, ImageStream, ImageStreamImage, ImageStreamImport, ImageStreamLayers,
     ImageStreamMapping, ImageStreamTag, ImageTag,
 };
-use crate::meta::{Kind, ListMeta, Status};
+use crate::meta::ListMeta;
 
-/// The kinds that have the form.
+/// The image kinds that have the form.
 const KINDS: &[&str] = &[
     "Image",
     "ImageSignature",
@@ -27,34 +32,54 @@ const KINDS: &[&str] = &[
 ];
 
 /// True for kinds that can be answered with in protobuf.
-pub fn is_offered(group: &str, kind: &str) -> bool {
-    group == crate::image::GROUP && KINDS.contains(&kind)
+pub fn is_offered(api_version: &str, kind: &str) -> bool {
+    (api_version == crate::image::GROUP_VERSION && KINDS.contains(&kind))
+        || dynamic::is_known(api_version, kind)
 }
 
-/// An object (with or without its type header) in protobuf; `None` for a kind that has no such form.
+/// JSON that has no protobuf form.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// It is no object of its kind.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// A field holds what its message cannot.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
+    /// The kind has no such form.
+    #[error("{0} has no protobuf form")]
+    Kind(String),
+}
+
+/// An object (with or without its type header) in protobuf.
 ///
 /// # Errors
-/// When the JSON is no object of the kind.
-pub fn object(kind: &str, json: &[u8]) -> Result<Option<Vec<u8>>, serde_json::Error> {
-    fn typed<T: Kind + DeserializeOwned>(json: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
-        serde_json::from_slice::<T>(json).map(|object| encode(&object))
+/// When the JSON is no object of the kind, or the kind has no such form.
+pub fn object(api_version: &str, kind: &str, json: &[u8]) -> Result<Vec<u8>, EncodeError> {
+    Ok(envelope(api_version, kind, &message(api_version, kind, json)?))
+}
+
+/// An object without its envelope.
+fn message(api_version: &str, kind: &str, json: &[u8]) -> Result<Vec<u8>, EncodeError> {
+    fn typed<T: Message + Default + DeserializeOwned>(json: &[u8]) -> Result<Vec<u8>, EncodeError> {
+        Ok(serde_json::from_slice::<T>(json)?.encode_to_vec())
     }
-    Ok(Some(match kind {
-        "Image" => typed::<Image>(json)?,
-        "ImageSignature" => typed::<ImageSignature>(json)?,
-        "ImageStream" => typed::<ImageStream>(json)?,
-        "ImageStreamImage" => typed::<ImageStreamImage>(json)?,
-        "ImageStreamImport" => typed::<ImageStreamImport>(json)?,
-        "ImageStreamLayers" => typed::<ImageStreamLayers>(json)?,
-        "ImageStreamMapping" => typed::<ImageStreamMapping>(json)?,
-        "ImageStreamTag" => typed::<ImageStreamTag>(json)?,
-        "ImageTag" => typed::<ImageTag>(json)?,
-        "Status" => {
-            let status: Status = serde_json::from_slice(json)?;
-            envelope("v1", "Status", &status.encode_to_vec())
-        }
-        _ => return Ok(None),
-    }))
+    if api_version == crate::image::GROUP_VERSION {
+        return match kind {
+            "Image" => typed::<Image>(json),
+            "ImageSignature" => typed::<ImageSignature>(json),
+            "ImageStream" => typed::<ImageStream>(json),
+            "ImageStreamImage" => typed::<ImageStreamImage>(json),
+            "ImageStreamImport" => typed::<ImageStreamImport>(json),
+            "ImageStreamLayers" => typed::<ImageStreamLayers>(json),
+            "ImageStreamMapping" => typed::<ImageStreamMapping>(json),
+            "ImageStreamTag" => typed::<ImageStreamTag>(json),
+            "ImageTag" => typed::<ImageTag>(json),
+            _ => Err(EncodeError::Kind(kind.to_owned())),
+        };
+    }
+    let value: Value = serde_json::from_slice(json)?;
+    dynamic::from_json(api_version, kind, &value)?.ok_or_else(|| EncodeError::Kind(kind.to_owned()))
 }
 
 /// A list in protobuf: its metadata, and items as JSON.
@@ -62,29 +87,26 @@ pub fn object(kind: &str, json: &[u8]) -> Result<Option<Vec<u8>>, serde_json::Er
 /// # Errors
 /// When an item is no object of the kind.
 pub fn list<'a>(
+    api_version: &str,
     kind: &str,
     metadata: &ListMeta,
-    items: impl Iterator<Item = std::borrow::Cow<'a, [u8]>>,
-) -> Result<Vec<u8>, serde_json::Error> {
+    items: impl Iterator<Item = Cow<'a, [u8]>>,
+) -> Result<Vec<u8>, EncodeError> {
     let mut raw = Vec::with_capacity(4096);
     prost::encoding::message::encode(1, metadata, &mut raw);
     for item in items {
         // Inside of a list objects have no envelope of their own.
-        if let Some(object) = object(kind, &item)?
-            && let Ok(envelope) = super::open(&object)
-        {
-            prost::encoding::bytes::encode(2, &envelope.raw, &mut raw);
-        }
+        prost::encoding::bytes::encode(2, &message(api_version, kind, &item)?, &mut raw);
     }
-    Ok(envelope(crate::image::GROUP_VERSION, &format!("{kind}List"), &raw))
+    Ok(envelope(api_version, &format!("{kind}List"), &raw))
 }
 
 /// A frame of a watch: its length, and an event that holds the object in its envelope.
 ///
 /// # Errors
 /// When the JSON is no object of the kind.
-pub fn frame(word: &str, kind: &str, json: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
-    let raw = object(kind, json)?.unwrap_or_default();
+pub fn frame(word: &str, api_version: &str, kind: &str, json: &[u8]) -> Result<Vec<u8>, EncodeError> {
+    let raw = object(api_version, kind, json)?;
     let event = WatchEvent { r#type: word.to_owned(), object: Some(RawExtension { raw }) };
     let length = event.encoded_len();
     let mut out = Vec::with_capacity(length + 4);
@@ -115,26 +137,28 @@ fn envelope(api_version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
-
     use super::*;
-    use crate::protobuf::{decode, open};
+    use crate::image::GROUP_VERSION;
+    use crate::protobuf::{decode, open, to_json};
 
     const STREAM: &[u8] = br#"{"kind":"ImageStream","metadata":{"name":"a","resourceVersion":"7"},"spec":{"tags":[{"name":"x","generation":2}]}}"#;
 
     #[test]
     fn every_kind_that_is_offered_has_the_form() {
         for kind in KINDS {
-            let bytes = object(kind, br#"{"metadata":{"name":"a"}}"#).unwrap().unwrap();
+            let bytes = object(GROUP_VERSION, kind, br#"{"metadata":{"name":"a"}}"#).unwrap();
             assert_eq!(open(&bytes).unwrap().type_meta.kind, *kind);
         }
-        assert_eq!(object("Secret", b"{}").unwrap(), None);
-        assert!(is_offered("image.openshift.io", "ImageStream") && !is_offered("", "Image"));
+        assert!(is_offered(GROUP_VERSION, "ImageStream") && is_offered("v1", "Secret"));
+        // Another group's kind of the same name is another kind.
+        assert!(!is_offered("config.openshift.io/v1", "Image") && !is_offered("v1", "Image"));
+        assert!(!is_offered("authorization.openshift.io/v1", "SubjectAccessReview"));
+        assert!(matches!(object("config.openshift.io/v1", "Image", b"{}"), Err(EncodeError::Kind(_))));
     }
 
     #[test]
     fn objects_keep_what_they_are() {
-        let stream: ImageStream = decode(&object("ImageStream", STREAM).unwrap().unwrap()).unwrap();
+        let stream: ImageStream = decode(&object(GROUP_VERSION, "ImageStream", STREAM).unwrap()).unwrap();
         assert_eq!(stream, serde_json::from_slice(STREAM).unwrap());
     }
 
@@ -149,7 +173,7 @@ mod tests {
         }
         let metadata = ListMeta { resource_version: "9".to_owned(), ..Default::default() };
         let items = [Cow::Borrowed(STREAM), Cow::Borrowed(STREAM)];
-        let bytes = list("ImageStream", &metadata, items.into_iter()).unwrap();
+        let bytes = list(GROUP_VERSION, "ImageStream", &metadata, items.into_iter()).unwrap();
         let envelope = open(&bytes).unwrap();
         assert_eq!(envelope.type_meta.kind, "ImageStreamList");
         let list = List::decode(envelope.raw.as_slice()).unwrap();
@@ -159,12 +183,19 @@ mod tests {
 
     #[test]
     fn frames_say_their_length() {
-        let frame = frame("ADDED", "ImageStream", STREAM).unwrap();
+        let frame = frame("ADDED", GROUP_VERSION, "ImageStream", STREAM).unwrap();
         let (length, event) = frame.split_at(4);
         assert_eq!(u32::from_be_bytes(length.try_into().unwrap()) as usize, event.len());
         let event = WatchEvent::decode(event).unwrap();
         assert_eq!(event.r#type, "ADDED");
         let stream: ImageStream = decode(&event.object.unwrap().raw).unwrap();
         assert_eq!(stream.metadata.name, "a");
+    }
+
+    #[test]
+    fn a_status_has_the_form() {
+        let status = br#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"no","reason":"NotFound","details":{"name":"x","causes":[{"reason":"r","message":"m","field":"f"}]},"code":404}"#;
+        let value = to_json(&object("v1", "Status", status).unwrap()).unwrap().unwrap();
+        assert_eq!(value, serde_json::from_slice::<Value>(status).unwrap());
     }
 }

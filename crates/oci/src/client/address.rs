@@ -72,15 +72,36 @@ const LINK_LOCAL: [Network; 4] = [
     Network::v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], 128),
 ];
 
+/// What no public name should lead to: this machine, private and shared networks (those of clusters among them), networks
+/// for documentation and benchmarks of routers, multicast, and ways of writing an IPv4 address as an IPv6 one.
+const INSIDE: [Network; 15] = [
+    Network::v4(0, 0, 8),
+    Network::v4(10, 0, 8),
+    Network::v4(100, 64, 10),
+    Network::v4(127, 0, 8),
+    Network::v4(172, 16, 12),
+    Network::v4(192, 0, 24),
+    Network::v4(192, 168, 16),
+    Network::v4(198, 18, 15),
+    Network::v4(224, 0, 4),
+    Network::v4(240, 0, 4),
+    Network::v6([0, 0, 0, 0, 0, 0, 0, 0], 127),
+    Network::v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96),
+    Network::v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16),
+    Network::v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7),
+    Network::v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8),
+];
+
 /// Which addresses may be connected to; by default all but link-local ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddressPolicy {
     refused: Vec<Network>,
+    excepted: Vec<Network>,
 }
 
 impl Default for AddressPolicy {
     fn default() -> Self {
-        Self { refused: LINK_LOCAL.to_vec() }
+        Self { refused: LINK_LOCAL.to_vec(), excepted: Vec::new() }
     }
 }
 
@@ -92,9 +113,17 @@ impl AddressPolicy {
         policy
     }
 
+    /// Nothing inside: no loopback, link-local, private or otherwise special networks, `except` for these.
+    pub fn outside(except: impl IntoIterator<Item = Network>) -> Self {
+        let mut policy = Self::refusing(INSIDE);
+        policy.excepted.extend(except);
+        policy
+    }
+
     /// Whether this address may be connected to.
     pub fn allows(&self, address: IpAddr) -> bool {
-        !self.refused.iter().any(|network| network.contains(address))
+        let holds = |networks: &[Network]| networks.iter().any(|network| network.contains(address));
+        holds(&self.excepted) || !holds(&self.refused)
     }
 }
 
@@ -138,5 +167,36 @@ mod tests {
         for text in ["10.0.0.0/33", "10.0.0", "x/8", "::/129", ""] {
             assert!(text.parse::<Network>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn cve_2026_2376_what_is_inside_is_refused_unless_it_is_excepted() {
+        let outside = AddressPolicy::outside([]);
+        check(
+            &outside,
+            &["93.184.216.34", "2606:2800:220:1::1", "172.32.0.1", "192.0.66.1"],
+            &[
+                "127.0.0.1",
+                "127.9.9.9",
+                "::1",
+                "::",
+                "0.0.0.0",
+                "10.96.0.1",
+                "172.20.0.1",
+                "192.168.1.1",
+                "100.64.0.1",
+                "169.254.169.254",
+                "::ffff:127.0.0.1",
+                "::ffff:10.0.0.1",
+                "fd00::1",
+                "fe80::1",
+                "64:ff9b::7f00:1",
+                "2002:7f00:1::",
+                "224.0.0.1",
+                "255.255.255.255",
+            ],
+        );
+        let excepted = AddressPolicy::outside(["10.96.0.0/12".parse().unwrap()]);
+        check(&excepted, &["10.96.0.1", "10.111.255.255"], &["10.112.0.1", "127.0.0.1"]);
     }
 }

@@ -25,6 +25,9 @@ use crate::manifest::{Manifest, View};
 use crate::reference::{Named, is_repository_path};
 use crate::{json, limits, media};
 
+/// The header in which a registry says which content it answers with.
+const CONTENT_DIGEST: &str = "docker-content-digest";
+
 /// Which repository, and how to talk to it.
 #[derive(Debug, Clone)]
 pub struct RepositorySettings {
@@ -63,6 +66,13 @@ pub enum Selector {
 }
 
 impl Selector {
+    fn digest(&self) -> Option<&Digest> {
+        match self {
+            Selector::Digest(digest) => Some(digest),
+            Selector::Tag(_) => None,
+        }
+    }
+
     fn as_str(&self) -> &str {
         match self {
             Selector::Tag(tag) => tag,
@@ -151,8 +161,10 @@ impl RepositoryClient {
         let rate = RateLimit::read(&answer.headers);
         let etag = text(&answer.headers, ETAG.as_str());
         let content_type = text(&answer.headers, CONTENT_TYPE.as_str()).unwrap_or_default();
+        // What the registry says a tag means: bytes that are something else were changed on the way.
+        let claimed = text(&answer.headers, CONTENT_DIGEST).and_then(|digest| Digest::parse(&digest).ok());
         let raw = answer.read("manifest", limits::MANIFEST_BYTES).await?;
-        if let Selector::Digest(expected) = selector {
+        if let Some(expected) = selector.digest().or(claimed.as_ref()) {
             check_before_parsing(expected, &content_type, &raw)?;
         }
         let manifest = Manifest::parse(&content_type, raw)?;
@@ -179,8 +191,7 @@ impl RepositoryClient {
             };
         let content_type = text(&answer.headers, CONTENT_TYPE.as_str()).unwrap_or_default();
         Ok(Some(ManifestHead {
-            digest: text(&answer.headers, "docker-content-digest")
-                .and_then(|digest| Digest::parse(&digest).ok()),
+            digest: text(&answer.headers, CONTENT_DIGEST).and_then(|digest| Digest::parse(&digest).ok()),
             media_type: crate::manifest::essence(&content_type)?,
             size: content_length(&answer.headers),
             etag: text(&answer.headers, ETAG.as_str()),

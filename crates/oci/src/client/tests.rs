@@ -235,7 +235,11 @@ async fn a_lying_length_is_a_broken_answer() {
         let fixture = Fixture::open().reply(MANIFEST_URL, move || {
             answer(200, &[(CONTENT_TYPE, media::OCI_MANIFEST), (CONTENT_LENGTH, length)], manifest())
         });
-        assert!(check_manifest_error(fixture, "unexpected EOF").await.is_unknown());
+        assert!(
+            check_manifest_error(fixture, "the answer ended before all of it had come: unexpected EOF")
+                .await
+                .is_unknown()
+        );
     }
 }
 

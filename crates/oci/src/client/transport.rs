@@ -69,7 +69,7 @@ pub enum TransportError {
     #[error("EOF")]
     Closed,
     /// The connection was closed in the middle of an answer.
-    #[error("unexpected EOF")]
+    #[error("the answer ended before all of it had come: unexpected EOF")]
     Truncated,
     /// The connection was reset.
     #[error("read: connection reset by peer")]

@@ -82,11 +82,19 @@ impl Keyring {
     ///
     /// Credentials found here belong to that image's registry alone: never send them to another host.
     pub fn lookup(&self, image: &str) -> Option<&Credentials> {
+        self.lookup_all(image).next()
+    }
+
+    /// All credentials for an image, the most specific first, for those who may try one after the other.
+    pub fn lookup_all(&self, image: &str) -> impl Iterator<Item = &Credentials> {
         let (host, path) = image.split_once('/').unwrap_or((image, ""));
         // Reverse order: `host/path` comes before `host`, so the longest path is tried first.
-        let matching = self.entries.values().rev().find(|(pattern, _)| pattern.matches(host, path));
-        let hub = || if is_on_hub(host) { self.entries.get(DEFAULT_REGISTRY_V1) } else { None };
-        matching.or_else(hub).and_then(|(_, credentials)| credentials.first())
+        let mut matching: Vec<_> =
+            self.entries.values().rev().filter(|(pattern, _)| pattern.matches(host, path)).collect();
+        if matching.is_empty() && is_on_hub(host) {
+            matching.extend(self.entries.get(DEFAULT_REGISTRY_V1));
+        }
+        matching.into_iter().flat_map(|(_, credentials)| credentials)
     }
 }
 

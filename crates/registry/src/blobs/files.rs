@@ -19,13 +19,15 @@ use futures_util::{FutureExt, StreamExt, TryFutureExt};
 use oci::Digest;
 use oci::digest::{Algorithm, Hasher};
 
-use super::{Blobs, Io, Progress, Read, Resume, Upload};
+use super::{Blobs, Io, Pieces, Progress, Resume, Upload};
 use crate::limits;
 
 /// Content in files under one directory.
 #[derive(Clone, Debug)]
 pub struct FileBlobs {
     root: Arc<Path>,
+    /// Bytes of the disk that are left free.
+    reserve: u64,
 }
 
 impl FileBlobs {
@@ -38,7 +40,23 @@ impl FileBlobs {
         make_dir(&root.join("uploads"))?;
         make_dir(&root.join("blobs"))?;
         sync_dir(root)?;
-        Ok(FileBlobs { root: root.into() })
+        Ok(FileBlobs { root: root.into(), reserve: limits::RESERVE })
+    }
+
+    /// Another number of bytes that are left free on the disk.
+    #[must_use]
+    pub fn with_reserve(self, reserve: u64) -> FileBlobs {
+        FileBlobs { reserve, ..self }
+    }
+
+    /// Refuses to take the disk's last bytes.
+    fn check_space(&self, file: &File, bytes: u64) -> io::Result<()> {
+        let disk = rustix::fs::fstatvfs(file)?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if free < self.reserve.saturating_add(bytes) {
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "the disk is full but for a reserve"));
+        }
+        Ok(())
     }
 
     fn upload_path(&self, id: &str) -> PathBuf {
@@ -62,7 +80,9 @@ impl Blobs for FileBlobs {
         let blobs = self.clone();
         blocking(move || {
             let state = State::open(&path, resume)?;
-            Ok(Arc::new(FileUpload { blobs, path, state: Arc::new(Mutex::new(state)) }) as Arc<dyn Upload>)
+            let file = Arc::clone(&state.file);
+            Ok(Arc::new(FileUpload { blobs, path, file, state: Arc::new(Mutex::new(state)) })
+                as Arc<dyn Upload>)
         })
     }
 
@@ -100,11 +120,13 @@ impl Blobs for FileBlobs {
         })
     }
 
-    fn read<'a>(&'a self, digest: &'a Digest, range: Range<u64>) -> Io<'a, Read> {
+    fn read<'a>(&'a self, digest: &'a Digest, range: Range<u64>) -> Io<'a, Pieces> {
         let path = self.blob_path(digest);
-        blocking(move || File::open(path))
-            .map_ok(move |file| Read::Bytes(pieces(file, range).boxed()))
-            .boxed()
+        blocking(move || File::open(path)).map_ok(move |file| pieces(file, range).boxed()).boxed()
+    }
+
+    fn redirect<'a>(&'a self, _digest: &'a Digest) -> Io<'a, Option<String>> {
+        async { Ok(None) }.boxed()
     }
 
     fn list(&self, first: u8) -> Io<'_, Vec<Digest>> {
@@ -133,6 +155,15 @@ impl Blobs for FileBlobs {
             ignore_missing(fs::remove_dir(dir))
         })
     }
+
+    fn check(&self) -> Io<'_, ()> {
+        let blobs = self.clone();
+        blocking(move || {
+            let uploads = File::open(blobs.root.join("uploads"))?;
+            File::open(blobs.root.join("blobs"))?.metadata()?;
+            blobs.check_space(&uploads, 0)
+        })
+    }
 }
 
 /// Reads a file piece by piece, one piece ahead of who takes them.
@@ -158,11 +189,13 @@ fn pieces(
 struct FileUpload {
     blobs: FileBlobs,
     path: PathBuf,
+    /// For reading, which does not wait for those who write.
+    file: Arc<File>,
     state: Arc<Mutex<State>>,
 }
 
 struct State {
-    file: File,
+    file: Arc<File>,
     hasher: Hasher,
     offset: u64,
     /// A write failed: what the file holds behind `offset` is not known until it is opened again.
@@ -174,8 +207,8 @@ impl State {
         let mut options = OpenOptions::new();
         options.read(true).write(true).mode(0o600);
         match resume {
-            Resume::New(algorithm) => {
-                let file = options.create(true).truncate(true).open(path)?;
+            Resume::New(algorithm) | Resume::Shared(algorithm) => {
+                let file = Arc::new(options.create(true).truncate(true).open(path)?);
                 Ok(State { file, hasher: Hasher::new(algorithm), offset: 0, broken: false })
             }
             Resume::At(progress) => {
@@ -187,7 +220,7 @@ impl State {
                 file.seek(SeekFrom::End(0))?;
                 let hasher = Hasher::restore(progress.algorithm, &progress.state)
                     .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the hash cannot go on"))?;
-                Ok(State { file, hasher, offset: progress.offset, broken: false })
+                Ok(State { file: Arc::new(file), hasher, offset: progress.offset, broken: false })
             }
         }
     }
@@ -197,7 +230,7 @@ impl State {
             return Err(io::Error::other("an earlier write of this upload failed"));
         }
         for chunk in chunks {
-            if let Err(error) = self.file.write_all(chunk) {
+            if let Err(error) = (&*self.file).write_all(chunk) {
                 self.broken = true;
                 return Err(error);
             }
@@ -217,13 +250,16 @@ impl State {
         }
         let mut hasher = Hasher::new(algorithm);
         let mut buffer = vec![0; limits::WRITE_BYTES];
-        self.file.seek(SeekFrom::Start(0))?;
+        let mut file = &*self.file;
+        let end = file.stream_position()?;
+        file.seek(SeekFrom::Start(0))?;
         loop {
-            match self.file.read(&mut buffer)? {
+            match file.read(&mut buffer)? {
                 0 => break,
                 read => hasher.update(&buffer[..read]),
             }
         }
+        file.seek(SeekFrom::Start(end))?;
         Ok(hasher.finish())
     }
 }
@@ -240,7 +276,12 @@ impl FileUpload {
 
 impl Upload for FileUpload {
     fn write(&self, chunks: Vec<Bytes>) -> Io<'_, ()> {
-        self.run(move |state| state.write(&chunks))
+        let blobs = self.blobs.clone();
+        self.run(move |state| {
+            let bytes = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+            blobs.check_space(&state.file, bytes)?;
+            state.write(&chunks)
+        })
     }
 
     fn progress(&self) -> Progress {
@@ -253,6 +294,15 @@ impl Upload for FileUpload {
             state.file.sync_data()?;
             sync_dir(&dir)?;
             Ok(state.progress())
+        })
+    }
+
+    fn read(&self, range: Range<u64>) -> Io<'_, Bytes> {
+        let file = Arc::clone(&self.file);
+        blocking(move || {
+            let mut piece = vec![0; (range.end - range.start) as usize];
+            file.read_exact_at(&mut piece, range.start)?;
+            Ok(piece.into())
         })
     }
 

@@ -8,6 +8,7 @@
 #[cfg(test)]
 pub(crate) mod conformance;
 mod files;
+mod objects;
 
 use std::io;
 use std::ops::Range;
@@ -20,6 +21,7 @@ use oci::Digest;
 use oci::digest::Algorithm;
 
 pub use files::FileBlobs;
+pub use objects::{ObjectBlobs, ObjectSettings};
 
 /// A result of a backend, later.
 pub type Io<'a, T> = BoxFuture<'a, io::Result<T>>;
@@ -40,26 +42,14 @@ pub struct Progress {
 pub enum Resume {
     /// At nothing, with a hash of this kind.
     New(Algorithm),
+    /// As [`Resume::New`], and what was written can be read at once.
+    Shared(Algorithm),
     /// Where it was; bytes behind that are forgotten.
     At(Progress),
 }
 
-/// Content that can be read.
-pub enum Read {
-    /// The bytes. An error in the middle means that there are no more.
-    Bytes(BoxStream<'static, io::Result<Bytes>>),
-    /// The client can fetch them there.
-    Redirect(String),
-}
-
-impl std::fmt::Debug for Read {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Read::Bytes(_) => f.write_str("Read::Bytes"),
-            Read::Redirect(url) => write!(f, "Read::Redirect({url:?})"),
-        }
-    }
-}
+/// Bytes of content. An error in the middle means that there are no more.
+pub type Pieces = BoxStream<'static, io::Result<Bytes>>;
 
 /// An upload that is being written. Callers write one after the other. A future that is dropped leaves the upload as it
 /// was or as it would have been, never in between.
@@ -72,6 +62,10 @@ pub trait Upload: Send + Sync {
 
     /// Makes what was taken in so far survive a power cut.
     fn sync(&self) -> Io<'_, Progress>;
+
+    /// Reads of what was taken in so far, also after it became content. The range lies within it. For uploads that began
+    /// as [`Resume::Shared`].
+    fn read(&self, range: Range<u64>) -> Io<'_, Bytes>;
 
     /// The digest of everything taken in, by any algorithm.
     fn digest(&self, algorithm: Algorithm) -> Io<'_, Digest>;
@@ -97,11 +91,17 @@ pub trait Blobs: Send + Sync + 'static {
     fn size<'a>(&'a self, digest: &'a Digest) -> Io<'a, Option<u64>>;
 
     /// Reads a part of content. The range lies within it.
-    fn read<'a>(&'a self, digest: &'a Digest, range: Range<u64>) -> Io<'a, Read>;
+    fn read<'a>(&'a self, digest: &'a Digest, range: Range<u64>) -> Io<'a, Pieces>;
+
+    /// Where clients can fetch content themselves, if they are to.
+    fn redirect<'a>(&'a self, digest: &'a Digest) -> Io<'a, Option<String>>;
 
     /// The digests of all content whose hash begins with this byte: a part that fits in memory.
     fn list(&self, first: u8) -> Io<'_, Vec<Digest>>;
 
     /// Removes content. What is not there is no error.
     fn delete<'a>(&'a self, digest: &'a Digest) -> Io<'a, ()>;
+
+    /// Whether content can be read and written; an error says why not.
+    fn check(&self) -> Io<'_, ()>;
 }

@@ -1,18 +1,27 @@
 //! Blobs: read whole or in parts, removed from one repository or from all.
 
+use futures_util::StreamExt;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use oci::Digest;
 use store::Txn;
 
 use super::content;
-use crate::blobs::Read;
 use crate::body::Body;
 use crate::error::{Code, Error};
+use crate::limits;
 use crate::name::Repository;
+use crate::pull;
 use crate::range::{self, Wanted};
 use crate::records;
 use crate::registry::Call;
 use crate::wire;
+
+/// Goes with an answer whose content was not here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PulledThrough;
+
+/// Bytes of a blob, from and to.
+type Part = std::ops::Range<u64>;
 
 /// `GET`, `HEAD` and `DELETE` of `/v2/<name>/blobs/<digest>`
 pub(crate) async fn answer(
@@ -24,47 +33,97 @@ pub(crate) async fn answer(
     if call.parts.method == Method::DELETE {
         return delete(call, repository, &digest).await;
     }
-    let record = call.registry.readable(repository, &digest).await?.ok_or_else(|| unknown(&digest))?;
+    let Some(record) = call.registry.readable(repository, &digest).await? else {
+        return pull_through(call, repository, &digest).await;
+    };
     if wire::matches(&call.parts.headers, &digest) {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         describe(&mut response, &digest);
         return Ok(response);
     }
+    let (mut response, part) = head(call, &digest, record.size)?;
+    let length = part.end - part.start;
+    if call.is_head() || length == 0 {
+        return Ok(response);
+    }
+    if let Some(url) = call.registry.blobs.redirect(&digest).await? {
+        *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        response.headers_mut().remove(header::CONTENT_RANGE);
+        wire::set(&mut response, header::LOCATION, url);
+        return Ok(response);
+    }
+    let pieces = call.registry.blobs.read(&digest, part).await?;
+    *response.body_mut() = Body::stream(pieces, Some(length));
+    Ok(response)
+}
+
+/// The answer without its body, and the part of the blob that is wanted.
+fn head(call: &Call<'_>, digest: &Digest, size: u64) -> Result<(Response<Body>, Part), Error> {
     // A range is for this content only; a client that has other content in mind gets all of this one.
     let same = call.header(header::IF_RANGE).is_none_or(|tag| tag.trim_matches('"') == digest.as_str());
-    let wanted = range::wanted(call.header(header::RANGE).filter(|_| same && !call.is_head()), record.size);
+    let wanted = range::wanted(call.header(header::RANGE).filter(|_| same && !call.is_head()), size);
     let (status, part) = match wanted {
-        Wanted::All => (StatusCode::OK, 0..record.size),
+        Wanted::All => (StatusCode::OK, 0..size),
         Wanted::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
         Wanted::Nothing => {
             return Err(Error::new(Code::RangeInvalid)
                 .message("the range is not within the blob")
-                .header(header::CONTENT_RANGE, &format!("bytes */{}", record.size)));
+                .header(header::CONTENT_RANGE, &format!("bytes */{size}")));
         }
     };
-    let length = part.end - part.start;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
-    describe(&mut response, &digest);
-    response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    describe(&mut response, digest);
+    response.headers_mut().insert(header::CONTENT_LENGTH, (part.end - part.start).into());
     if status == StatusCode::PARTIAL_CONTENT {
-        let range = format!("bytes {}-{}/{}", part.start, part.end - 1, record.size);
+        let range = format!("bytes {}-{}/{size}", part.start, part.end - 1);
         wire::set(&mut response, header::CONTENT_RANGE, range);
     }
-    if call.is_head() || length == 0 {
+    Ok((response, part))
+}
+
+/// A blob that is not here: from where the image was imported, while it arrives. A mere question about it downloads
+/// nothing.
+async fn pull_through(
+    call: &Call<'_>,
+    repository: &Repository,
+    digest: &Digest,
+) -> Result<Response<Body>, Error> {
+    let registry = call.registry;
+    let upstreams = registry.elsewhere(repository, digest).await?;
+    if upstreams.is_empty() {
+        return Err(unknown(digest));
+    }
+    if call.is_head() {
+        let mut response = match registry.claimed_size(&upstreams, digest).await? {
+            Some(size) => head(call, digest, size)?.0,
+            None => {
+                let mut response = Response::new(Body::empty());
+                describe(&mut response, digest);
+                response
+            }
+        };
+        response.extensions_mut().insert(PulledThrough);
         return Ok(response);
     }
-    match call.registry.blobs.read(&digest, part).await? {
-        Read::Bytes(bytes) => *response.body_mut() = Body::stream(bytes, Some(length)),
-        Read::Redirect(url) => {
-            *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
-            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-            response.headers_mut().remove(header::CONTENT_RANGE);
-            wire::set(&mut response, header::LOCATION, url);
+    for _ in 0..limits::ATTEMPTS {
+        let flight = registry.fetch(upstreams.clone(), digest, registry.settings.mirror);
+        let state = flight.readable().await.map_err(|error| pull::blob_error(error, digest))?;
+        if registry.settings.mirror && state.outcome.is_some() {
+            let link = registry.new_link(&registry.catalog.presence(repository).await?);
+            registry.attach(repository, digest, &link).await?;
+        }
+        let (mut response, part) = head(call, digest, state.size.unwrap_or(state.arrived))?;
+        let length = part.end - part.start;
+        if let Some(bytes) = flight.read(part) {
+            *response.body_mut() = Body::stream(bytes.boxed(), Some(length));
+            response.extensions_mut().insert(PulledThrough);
+            return Ok(response);
         }
     }
-    Ok(response)
+    Err(unknown(digest))
 }
 
 /// `DELETE /admin/blobs/<digest>`: takes content away from everybody.
@@ -83,7 +142,7 @@ pub(crate) async fn purge(call: &Call<'_>, digest: &str) -> Result<Response<Body
 /// Removes a repository's link. Content that an image of the repository needs stays: it would be back at once.
 async fn delete(call: &Call<'_>, repository: &Repository, digest: &Digest) -> Result<Response<Body>, Error> {
     let registry = call.registry;
-    if registry.catalog.holds_blob(repository, digest).await? {
+    if registry.catalog.holds_blob(repository, digest).await?.is_some() {
         return Err(Error::new(Code::Unsupported)
             .message("the blob belongs to an image of the image stream: remove its tags first"));
     }

@@ -7,8 +7,8 @@ use futures_util::TryStreamExt;
 use oci::Digest;
 use store::{CommitError, Txn};
 
-use crate::blobs::{Read, Resume, Upload};
-use crate::catalog::{Life, Presence};
+use crate::blobs::{Resume, Upload};
+use crate::catalog::{Came, Life, Presence};
 use crate::error::{Code, Error};
 use crate::limits;
 use crate::name::Repository;
@@ -41,8 +41,14 @@ impl Registry {
         digest: &Digest,
     ) -> Result<Option<BlobRecord>, Error> {
         let Some(record) = self.stored(digest).await? else { return Ok(None) };
-        let belongs = self.link(repository, digest).await?.is_some()
-            || self.catalog.holds_blob(repository, digest).await?;
+        if self.link(repository, digest).await?.is_some() {
+            return Ok(Some(record));
+        }
+        let belongs = match self.catalog.holds_blob(repository, digest).await? {
+            None => false,
+            Some(Came::Here) => true,
+            Some(Came::Elsewhere) => self.came_from_own_place(repository, digest).await?,
+        };
         Ok(Some(record).filter(|_| belongs))
     }
 
@@ -76,7 +82,9 @@ impl Registry {
     ) -> Result<(), Error> {
         let size = upload.progress().offset;
         let _apart = self.lock_digest(digest).await;
-        if self.blobs.size(digest).await? != Some(size) {
+        // Content without a record may be what a crash left: nobody knows whether its place is durable.
+        let known = records::get::<BlobRecord>(&*self.store, &records::blob_key(digest)).await?;
+        if known.is_none() || self.blobs.size(digest).await? != Some(size) {
             upload.commit(digest).await?;
         }
         let record = BlobRecord { size, needed: self.now() };
@@ -141,15 +149,10 @@ impl Registry {
     /// All bytes of small content. `None` when it is not there or too long.
     pub(crate) async fn bytes(&self, digest: &Digest, most: u64) -> Result<Option<Bytes>, Error> {
         let Some(size) = self.blobs.size(digest).await?.filter(|size| *size <= most) else { return Ok(None) };
-        match self.blobs.read(digest, 0..size).await? {
-            Read::Bytes(pieces) => {
-                let pieces: Vec<Bytes> = pieces.try_collect().await?;
-                Ok(Some(match <[Bytes; 1]>::try_from(pieces) {
-                    Ok([whole]) => whole,
-                    Err(pieces) => pieces.concat().into(),
-                }))
-            }
-            Read::Redirect(_) => Err(Error::unexpected("content cannot be read", &"it lies elsewhere")),
-        }
+        let pieces: Vec<Bytes> = self.blobs.read(digest, 0..size).await?.try_collect().await?;
+        Ok(Some(match <[Bytes; 1]>::try_from(pieces) {
+            Ok([whole]) => whole,
+            Err(pieces) => pieces.concat().into(),
+        }))
     }
 }

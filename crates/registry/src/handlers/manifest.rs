@@ -14,7 +14,7 @@ use store::Txn;
 
 use super::{content, push};
 use crate::body::{Body, RequestBody};
-use crate::catalog::Presence;
+use crate::catalog::{Held, Presence};
 use crate::error::{Code, Error};
 use crate::limits;
 use crate::name::Repository;
@@ -251,39 +251,53 @@ async fn delete(call: &Call<'_>, repository: &Repository, digest: &Digest) -> Re
     Ok(wire::empty(StatusCode::ACCEPTED))
 }
 
+/// Why a repository may show a manifest.
+pub(crate) enum Claim {
+    /// It came to the repository.
+    Linked(Link),
+    /// The image stream holds it.
+    Held(Held),
+}
+
 impl Registry {
+    /// Why the repository may show a manifest; `None` when it may not.
+    pub(crate) async fn claim(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<Claim>, Error> {
+        let link = self.link(repository, digest).await?.filter(|link| link.media_type.is_some());
+        if let Some(link) = link {
+            return Ok(Some(Claim::Linked(link)));
+        }
+        let Some(found) = self.catalog.manifest(repository, digest).await? else { return Ok(None) };
+        if found.only_named {
+            return Ok(self.adopt(repository, digest, &found.sources).await?.map(Claim::Linked));
+        }
+        Ok(Some(Claim::Held(found)))
+    }
+
     /// A manifest of a repository.
     pub(crate) async fn manifest(
         &self,
         repository: &Repository,
         digest: &Digest,
     ) -> Result<Option<Stored>, Error> {
-        let mut link = self.link(repository, digest).await?.filter(|link| link.media_type.is_some());
-        let mut held = None;
-        if link.is_none() {
-            let Some(found) = self.catalog.manifest(repository, digest).await? else { return Ok(None) };
-            if found.only_named {
-                link = self.adopt(repository, digest, &found.sources).await?;
-                if link.is_none() {
-                    return Ok(None);
-                }
-            } else {
-                held = Some(found);
-            }
-        }
+        let Some(claim) = self.claim(repository, digest).await? else { return Ok(None) };
         if let Some(stored) = self.manifests.get(digest) {
             return Ok(Some(stored));
         }
-        let (known_type, raw) = match held {
-            Some(held) => (held.media_type, held.raw.filter(|raw| digest.matches(raw))),
-            None => (link.and_then(|link| link.media_type), None),
+        let (known_type, raw) = match claim {
+            Claim::Held(held) => (held.media_type, held.raw.filter(|raw| digest.matches(raw))),
+            Claim::Linked(link) => (link.media_type, None),
         };
-        let raw = match self.bytes(digest, limits::MANIFEST_BYTES as u64).await? {
-            Some(raw) => raw,
-            None => match raw {
-                Some(raw) => raw,
-                None => return Ok(None),
-            },
+        let kept = self.bytes(digest, limits::MANIFEST_BYTES as u64).await?;
+        let Some(raw) = kept.or(raw) else {
+            let Some(manifest) = self.fetch_manifest(repository, digest).await? else { return Ok(None) };
+            let (raw, media_type) = (manifest.raw().clone(), manifest.media_type().to_owned());
+            let stored = Stored { raw, media_type };
+            self.manifests.put(digest, &stored);
+            return Ok(Some(stored));
         };
         let media_type = known_type.unwrap_or_else(|| push::sniff(&raw).unwrap_or(media::JSON).to_owned());
         let stored = Stored { raw, media_type };

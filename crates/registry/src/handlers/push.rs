@@ -2,6 +2,7 @@
 //! order. What is left behind by one that fails is content without a link, which is collected later.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::{Response, StatusCode, header};
@@ -202,7 +203,7 @@ pub(crate) fn sniff(raw: &[u8]) -> Result<&'static str, String> {
 /// Checks that the repository has what an image consists of, as long as it says. Children of lists may come later, or
 /// never. Returns the links that belong to no life of the repository yet.
 async fn verify(
-    registry: &Registry,
+    registry: &Arc<Registry>,
     repository: &Repository,
     manifest: &Manifest,
 ) -> Result<Vec<(Digest, Link)>, Error> {
@@ -220,7 +221,12 @@ async fn verify(
         if !seen.insert((&part.digest, part.size)) {
             continue;
         }
-        let error = match registry.readable(repository, &part.digest).await? {
+        let found = match registry.readable(repository, &part.digest).await? {
+            // What an imported image shares with this one is fetched now: an acknowledged manifest is complete.
+            None => registry.obtain(repository, &part.digest).await?,
+            found => found,
+        };
+        let error = match found {
             None => Error::new(Code::ManifestBlobUnknown).detail(part.digest.as_str()),
             Some(record) if record.size != part.size => {
                 invalid(format!("{} has {} bytes, the manifest says {}", part.digest, record.size, part.size))
@@ -311,7 +317,7 @@ fn refused(error: PushError) -> Error {
 impl Registry {
     /// Links a manifest to its repository and lists it under its subject; links of what it consists of that belonged to
     /// no life of the repository belong to this one from now on.
-    async fn bind(
+    pub(crate) async fn bind(
         &self,
         repository: &Repository,
         digest: &Digest,

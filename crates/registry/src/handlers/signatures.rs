@@ -41,13 +41,17 @@ pub(crate) async fn answer(
     let digest = content::digest(digest)?;
     let catalog = &call.registry.catalog;
     let no_image = || Error::new(Code::ManifestUnknown).detail(digest.as_str());
+    if call.registry.claim(repository, &digest).await?.is_none() {
+        return Err(no_image());
+    }
     if call.parts.method != Method::PUT {
-        let signatures = catalog.signatures(repository, &digest).await?.ok_or_else(no_image)?;
+        // What was pushed as the child of a list may be no image of its own: then nobody has signed it.
+        let signatures = catalog.signatures(&digest).await?;
         let shown: Vec<Value> = signatures.iter().map(shown).collect();
         return Ok(wire::json(&json!({ "signatures": shown })));
     }
     let signature = read(&push::read(body, limits::SIGNATURE_BYTES).await?, digest.as_str())?;
-    match catalog.sign(&call.who, repository, &digest, signature).await? {
+    match catalog.sign(&call.who, &digest, signature).await? {
         Signed::Added => Ok(wire::empty(StatusCode::CREATED)),
         Signed::Exists => Err(Error::new(Code::SignatureExists)),
         Signed::NoImage => Err(no_image()),

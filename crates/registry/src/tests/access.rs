@@ -112,3 +112,37 @@ async fn signatures_are_added_once() {
     put(2, "another@one").await.fails(400, "SIGNATURE_INVALID");
     assert_eq!(harness.get(&path).await.json()["signatures"][0]["type"], "atomic");
 }
+
+#[tokio::test]
+async fn a_name_and_a_password_are_as_good_as_a_token() {
+    let harness = Harness::new().await;
+    let basic = |pair: &str| {
+        use base64::Engine as _;
+        format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
+    };
+    for path in ["/openshift/token", "/auth/token"] {
+        let asked = harness.ask_as("", "GET", path).header("authorization", basic("puller:pulls"));
+        let given = asked.send().await.is(200).json();
+        assert_eq!((given["token"].as_str(), given["expires_in"].as_u64()), (Some("puller"), Some(600)));
+    }
+    let ask = |pair: &str| harness.ask_as("", "GET", "/v2/").header("authorization", basic(pair)).send();
+    ask("puller:pulls").await.is(200);
+    ask("puller:pushes").await.fails(401, "UNAUTHORIZED");
+    ask("guesser:1234").await.fails(429, "TOOMANYREQUESTS");
+    let guess = harness.ask_as("", "GET", "/openshift/token").header("authorization", basic("guesser:1"));
+    guess.send().await.is(429);
+}
+
+#[tokio::test]
+async fn counters_are_for_those_who_may_and_for_the_one_secret() {
+    let off = Harness::new().await;
+    off.get("/extensions/v2/metrics").await.is(404);
+    let metrics = Some(crate::registry::MetricsAccess { secret: "s3cret".to_owned() });
+    let settings = crate::registry::Settings { metrics, ..Default::default() };
+    let harness = Harness::with(settings).await;
+    for (user, status) in [("s3cret", 200), ("admin", 200), ("puller", 401), ("", 401), ("s3cre", 401)] {
+        let answer = harness.ask_as(user, "GET", "/extensions/v2/metrics").send().await.is(status);
+        assert_eq!(answer.body.starts_with(b"imageregistry_"), status == 200, "{user}");
+    }
+    harness.ask_as("s3cret", "GET", "/v2/").send().await.is(401);
+}

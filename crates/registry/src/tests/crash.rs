@@ -67,3 +67,40 @@ async fn what_a_crash_leaves_is_removed_at_the_start_and_by_collection() {
     assert_eq!(harness.registry.collect().await.unwrap().strays, 1);
     assert!(!place.exists());
 }
+
+#[tokio::test]
+async fn a_full_disk_refuses_what_is_new_and_serves_what_is_there() {
+    let harness = Harness::new().await;
+    let digest = harness.push("demo/app", "v1", "layer").await;
+    let location = harness.begin("demo/app").await;
+    harness.ask("PATCH", &location).bytes("first ").send().await.is(202);
+    let harness = harness.filled(u64::MAX / 2).await;
+    let full = harness.ask("PATCH", &location).bytes("second").send().await.fails(503, "UNAVAILABLE");
+    assert!(full.json()["errors"][0]["message"].as_str().unwrap().contains("full"), "{full:?}");
+    let image = super::harness::image("{}", &[]);
+    harness.put("demo/app", "v2", &image).await.is(400);
+    harness.get("/v2/demo/app/manifests/v1").await.is(200);
+    harness.get(&format!("/v2/demo/app/blobs/{digest}")).await.is(200);
+    // There is room again: the upload goes on where it was.
+    let harness = harness.filled(0).await;
+    assert_eq!(harness.get(&location).await.is(204).header("range"), "0-5");
+    let whole = Digest::sha256(b"first second");
+    harness.ask("PUT", &format!("{location}?digest={whole}")).bytes("second").send().await.is(201);
+    assert_eq!(harness.get(&format!("/v2/demo/app/blobs/{whole}")).await.is(200).body, "first second");
+}
+
+#[tokio::test]
+async fn two_clients_may_send_the_same_blob_at_once() {
+    let harness = Harness::new().await;
+    let bytes = vec![7_u8; 3_000_000];
+    let digest = Digest::sha256(&bytes);
+    let (one, other) = (harness.begin("demo/app").await, harness.begin("demo/app").await);
+    let put = |location: String| {
+        harness.ask("PUT", &format!("{location}?digest={digest}")).bytes(bytes.clone()).send()
+    };
+    let (first, second) = futures_util::future::join(put(one), put(other)).await;
+    first.is(201);
+    second.is(201);
+    assert!(harness.get(&format!("/v2/demo/app/blobs/{digest}")).await.is(200).body == bytes);
+    assert_eq!(std::fs::read_dir(harness.dir.path().join("registry/uploads")).unwrap().count(), 0);
+}

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::memory::{Memory, Users};
 use crate::blobs::FileBlobs;
-use crate::body::RequestBody;
+use crate::body::{Body, RequestBody};
 use crate::registry::{Origin, Registry, Settings, Surroundings};
 
 /// A registry that can be stopped and started again.
@@ -99,10 +99,14 @@ impl Asked<'_> {
         self
     }
 
-    pub(super) async fn send(self) -> Answered {
+    /// The answer as soon as its head is there.
+    pub(super) async fn open(self) -> http::Response<Body> {
         let request = self.request.body(self.body).unwrap();
-        let response = Arc::clone(&self.harness.registry).answer(Origin::default(), request).await;
-        let (parts, body) = response.into_parts();
+        Arc::clone(&self.harness.registry).answer(Origin::default(), request).await
+    }
+
+    pub(super) async fn send(self) -> Answered {
+        let (parts, body) = self.open().await.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Answered { status: parts.status.as_u16(), headers: parts.headers, body }
     }
@@ -110,17 +114,31 @@ impl Asked<'_> {
 
 impl Harness {
     pub(super) async fn new() -> Harness {
+        Harness::with(Settings::default()).await
+    }
+
+    pub(super) async fn with(settings: Settings) -> Harness {
         let dir = tempfile::tempdir().unwrap();
         let (catalog, now) = (Arc::new(Memory::default()), Arc::new(AtomicU64::new(1_700_000_000)));
-        let registry = open(&dir, &catalog, &now).await;
+        let registry = open(&dir, &catalog, &now, settings).await;
         Harness { registry, catalog, now, dir }
     }
 
     /// Stops the registry in the middle of whatever it is doing, and starts it again.
     pub(super) async fn restarted(self) -> Harness {
         let Harness { registry, catalog, now, dir } = self;
+        let settings = registry.settings.clone();
         drop(registry);
-        let registry = open(&dir, &catalog, &now).await;
+        let registry = open(&dir, &catalog, &now, settings).await;
+        Harness { registry, catalog, now, dir }
+    }
+
+    /// Starts again with so many bytes of the disk that must stay free.
+    pub(super) async fn filled(self, reserve: u64) -> Harness {
+        let Harness { registry, catalog, now, dir } = self;
+        let settings = registry.settings.clone();
+        drop(registry);
+        let registry = open_with(&dir, &catalog, &now, settings, reserve).await;
         Harness { registry, catalog, now, dir }
     }
 
@@ -200,9 +218,25 @@ pub(super) fn image(config: &str, layers: &[&str]) -> Value {
     })
 }
 
-async fn open(dir: &TempDir, catalog: &Arc<Memory>, now: &Arc<AtomicU64>) -> Arc<Registry> {
+async fn open(
+    dir: &TempDir,
+    catalog: &Arc<Memory>,
+    now: &Arc<AtomicU64>,
+    settings: Settings,
+) -> Arc<Registry> {
+    open_with(dir, catalog, now, settings, 0).await
+}
+
+async fn open_with(
+    dir: &TempDir,
+    catalog: &Arc<Memory>,
+    now: &Arc<AtomicU64>,
+    settings: Settings,
+    reserve: u64,
+) -> Arc<Registry> {
     let store = Embedded::open(dir.path().join("store"), Options::default()).unwrap();
-    let blobs = Arc::new(FileBlobs::open(&dir.path().join("registry")).unwrap());
+    let blobs = FileBlobs::open(&dir.path().join("registry")).unwrap().with_reserve(reserve);
+    let blobs = Arc::new(blobs);
     let (clock, chance) = (Arc::clone(now), AtomicU64::new(fresh()));
     let around = Surroundings {
         now: Box::new(move || clock.load(Ordering::SeqCst)),
@@ -211,12 +245,18 @@ async fn open(dir: &TempDir, catalog: &Arc<Memory>, now: &Arc<AtomicU64>) -> Arc
             let digest = Digest::sha256(&next.to_le_bytes());
             buffer.copy_from_slice(&digest.hex().as_bytes()[..buffer.len()]);
         }),
+        spawn: Box::new(spawn),
+        counters: Box::new(|| "imageregistry_up 1\n".to_owned()),
     };
     let catalog = Arc::clone(catalog);
-    let registry =
-        Registry::new(catalog, Arc::new(Users), blobs, Arc::new(store), around, Settings::default());
+    let registry = Registry::new(catalog, Arc::new(Users), blobs, Arc::new(store), around, settings);
     registry.recover().await.unwrap();
     Arc::new(registry)
+}
+
+#[expect(clippy::disallowed_methods, reason = "there is no server around the registry that would spawn")]
+fn spawn(transfer: futures_util::future::BoxFuture<'static, ()>) {
+    tokio::spawn(transfer);
 }
 
 /// Every registry of this process draws other names, also after a restart.

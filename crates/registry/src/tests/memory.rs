@@ -1,7 +1,7 @@
 //! A catalog and users in memory.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -9,8 +9,12 @@ use oci::manifest::View;
 use oci::{Digest, Manifest};
 
 use crate::access::{Access, AccessError, Right, Subject};
-use crate::catalog::{Answer, Catalog, Held, Life, Presence, Push, PushError, Pushed, Signature, Signed};
+use crate::catalog::{
+    Answer, Came, Catalog, Held, Life, Presence, Push, PushError, Pushed, Signature, Signed,
+};
 use crate::name::Repository;
+use crate::registry::Origin;
+use crate::upstream::Upstream;
 
 /// Projects that there are.
 pub(super) const PROJECTS: [&str; 2] = ["demo", "other"];
@@ -21,16 +25,17 @@ struct Stream {
     tags: BTreeMap<String, Vec<Digest>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     streams: BTreeMap<String, Stream>,
     images: BTreeMap<Digest, Manifest>,
     signatures: BTreeMap<Digest, Vec<Signature>>,
+    imported: BTreeMap<String, Vec<Arc<dyn Upstream>>>,
     lives: usize,
 }
 
 /// Streams in memory. They outlive the registry, as the server's outlive a restart.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Memory(Mutex<State>);
 
 impl Memory {
@@ -49,6 +54,17 @@ impl Memory {
         state.lives += 1;
         let life = format!("life-{}", state.lives);
         state.streams.insert(repository.to_owned(), Stream { life, tags: BTreeMap::new() });
+    }
+
+    /// Makes a stream whose tag was imported from these places.
+    pub(super) fn import(&self, repository: &str, tag: &str, image: Manifest, from: Vec<Arc<dyn Upstream>>) {
+        self.make(repository);
+        let mut state = self.lock();
+        let digest = Digest::sha256(image.raw());
+        let stream = state.streams.get_mut(repository).unwrap();
+        stream.tags.insert(tag.to_owned(), vec![digest.clone()]);
+        state.images.insert(digest, image);
+        state.imported.insert(repository.to_owned(), from);
     }
 
     /// Points a tag at what another stream's tag means.
@@ -102,12 +118,25 @@ impl Catalog for Memory {
         async move { Ok(held) }.boxed()
     }
 
-    fn holds_blob<'a>(&'a self, repository: &'a Repository, digest: &'a Digest) -> Answer<'a, bool> {
+    fn holds_blob<'a>(&'a self, repository: &'a Repository, digest: &'a Digest) -> Answer<'a, Option<Came>> {
         let state = self.lock();
         let stream = state.streams.get(repository.as_str());
         let mut images = stream.into_iter().flat_map(|stream| stream.tags.values().flatten());
         let holds = images.any(|image| image == digest || state.blobs(image).contains(digest));
-        async move { Ok(holds) }.boxed()
+        let came = match state.imported.contains_key(repository.as_str()) {
+            true => Came::Elsewhere,
+            false => Came::Here,
+        };
+        async move { Ok(holds.then_some(came)) }.boxed()
+    }
+
+    fn upstreams<'a>(
+        &'a self,
+        repository: &'a Repository,
+        _digest: &'a Digest,
+    ) -> Answer<'a, Vec<Arc<dyn Upstream>>> {
+        let from = self.lock().imported.get(repository.as_str()).cloned().unwrap_or_default();
+        async move { Ok(from) }.boxed()
     }
 
     fn push<'a>(&'a self, push: Push<'a>) -> BoxFuture<'a, Result<Pushed, PushError>> {
@@ -191,26 +220,14 @@ impl Catalog for Memory {
         async move { Ok(all) }.boxed()
     }
 
-    fn signatures<'a>(
-        &'a self,
-        repository: &'a Repository,
-        digest: &'a Digest,
-    ) -> Answer<'a, Option<Vec<Signature>>> {
-        let state = self.lock();
-        let held = state.holds(repository, digest);
-        let found = held.then(|| state.signatures.get(digest).cloned().unwrap_or_default());
+    fn signatures<'a>(&'a self, digest: &'a Digest) -> Answer<'a, Vec<Signature>> {
+        let found = self.lock().signatures.get(digest).cloned().unwrap_or_default();
         async move { Ok(found) }.boxed()
     }
 
-    fn sign<'a>(
-        &'a self,
-        _who: &'a Subject,
-        repository: &'a Repository,
-        digest: &'a Digest,
-        signature: Signature,
-    ) -> Answer<'a, Signed> {
+    fn sign<'a>(&'a self, _who: &'a Subject, digest: &'a Digest, signature: Signature) -> Answer<'a, Signed> {
         let mut state = self.lock();
-        let signed = if !state.holds(repository, digest) {
+        let signed = if !state.images.contains_key(digest) {
             Signed::NoImage
         } else {
             let held = state.signatures.entry(digest.clone()).or_default();
@@ -248,6 +265,24 @@ impl Access for Users {
         async move { found }.boxed()
     }
 
+    fn person<'a>(
+        &'a self,
+        user: &'a str,
+        password: &'a str,
+        _origin: &'a Origin,
+    ) -> BoxFuture<'a, Result<Subject, AccessError>> {
+        let found = match (user, password) {
+            ("puller", "pulls") => Ok(Subject { user: user.to_owned(), ..Subject::default() }),
+            ("guesser", _) => Err(AccessError::Guessing),
+            _ => Err(AccessError::Refused),
+        };
+        async move { found }.boxed()
+    }
+
+    fn token_for<'a>(&'a self, who: &'a Subject) -> BoxFuture<'a, Result<(String, u64), AccessError>> {
+        async move { Ok((who.user.clone(), 600)) }.boxed()
+    }
+
     fn anonymous(&self, _request_id: &str) -> Subject {
         Subject { user: "system:anonymous".to_owned(), anonymous: true, ..Subject::default() }
     }
@@ -257,7 +292,7 @@ impl Access for Users {
         let allowed = match right {
             Right::Pull(repository) => may_see(user, repository.as_str()),
             Right::Push(repository) => user != "puller" && may_see(user, repository.as_str()),
-            Right::DeleteTag(..) | Right::DeleteContent | Right::Sign(_) => user == "admin",
+            Right::DeleteTag(..) | Right::DeleteContent | Right::Sign(_) | Right::Metrics => user == "admin",
         };
         async move { Ok(allowed) }.boxed()
     }

@@ -9,5 +9,7 @@ mod harness;
 mod listing;
 mod manifests;
 mod memory;
+mod pulls;
 mod referrers;
+mod suite;
 mod uploads;

@@ -65,7 +65,7 @@ fn items(ctx: &Context, namespace: &str, kind: &str) -> Vec<Value> {
     let snapshot = ctx.cache.snapshot();
     let mut found = Vec::new();
     for entry in snapshot.range(&resource.prefix_in(namespace), None) {
-        let Ok(range) = Plain::decode(&entry.object, &ctx.settings.images) else { continue };
+        let Ok(range) = Plain::decode(&entry.object) else { continue };
         let limits = range.fields.get("spec").and_then(|spec| spec.get("limits")).and_then(Value::as_array);
         let of_kind = |item: &&Value| item.get("type").and_then(Value::as_str) == Some(kind);
         found.extend(limits.into_iter().flatten().filter(of_kind).cloned());

@@ -148,7 +148,7 @@ fn all(ctx: &Context, namespace: &str) -> Result<Vec<Loaded<Plain>>, ApiError> {
     let snapshot = ctx.cache.snapshot();
     let mut found = Vec::new();
     for entry in snapshot.range(&quotas().prefix_in(namespace), None) {
-        found.push(streams::decode::<Plain>(ctx, entry)?);
+        found.push(streams::decode::<Plain>(entry)?);
     }
     Ok(found)
 }

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use super::front_proxy::FrontProxy;
 use super::jwt::Signer;
 use super::oauth::Login;
+use super::oidc::Oidc;
 use super::{Actor, oauth, tokens};
 use crate::bootstrap::{ADMIN_GROUP, ADMIN_USER};
 use crate::context::Context;
@@ -28,6 +29,8 @@ pub struct Authenticator {
     pub(super) front_proxy: Option<FrontProxy>,
     /// Login by name and password, if there is a file of passwords.
     pub(super) login: Option<Login>,
+    /// Another identity provider, if there is one.
+    pub(crate) oidc: Option<Oidc>,
 }
 
 /// Whose a token is.
@@ -46,12 +49,14 @@ impl Authenticator {
         signer: Signer,
         front_proxy: Option<FrontProxy>,
         login: Option<Login>,
+        oidc: Option<Oidc>,
     ) -> Authenticator {
         Authenticator {
             admin_token: Sha256::digest(admin_token.as_bytes()).into(),
             signer,
             front_proxy,
             login,
+            oidc,
         }
     }
 
@@ -59,6 +64,15 @@ impl Authenticator {
         // Hashes are compared, so that the time it takes says nothing about the token itself.
         let given: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         given.iter().zip(&self.admin_token).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
+    }
+}
+
+/// Gets what [`authenticate`] may need from elsewhere: the keys of another identity provider, when a token names one that is
+/// not known yet.
+pub async fn prepare(ctx: &Context, headers: &HeaderMap) {
+    let Some(oidc) = &ctx.authenticator.oidc else { return };
+    if let Some(token) = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer) {
+        oidc.prepare(token).await;
     }
 }
 
@@ -93,15 +107,19 @@ pub fn authenticate(ctx: &Context, peer: &Peer, headers: &HeaderMap) -> Result<A
 pub fn token_owner(ctx: &Context, token: &str, audiences: Option<&[String]>) -> Option<TokenOwner> {
     let own = [tokens::ISSUER.to_owned()];
     let audiences = audiences.unwrap_or(&own);
-    if token.matches('.').count() == 2 {
-        let (actor, audiences) = tokens::owner(ctx, token, audiences)?;
+    if token.matches('.').count() == 2
+        && let Some((actor, audiences)) = tokens::owner(ctx, token, audiences)
+    {
         return Some(TokenOwner { actor, audiences });
     }
     // The other tokens are good for this server alone.
     if !audiences.contains(&own[0]) {
         return None;
     }
-    let actor = if ctx.authenticator.is_admin_token(token) {
+    let foreign = || ctx.authenticator.oidc.as_ref()?.owner(token, ctx.clock.timestamp());
+    let actor = if let Some(actor) = foreign() {
+        actor
+    } else if ctx.authenticator.is_admin_token(token) {
         Actor::named(ADMIN_USER, [ADMIN_GROUP.to_owned()])
     } else {
         oauth::token_owner(ctx, token)?

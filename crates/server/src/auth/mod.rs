@@ -12,16 +12,18 @@ mod front_proxy;
 mod impersonate;
 mod jwt;
 pub mod oauth;
+mod oidc;
 pub mod rbac;
 pub mod tokens;
 
 pub use actor::{ANONYMOUS, AUTHENTICATED, Actor, SharedActor};
-pub use authenticate::{Authenticator, TokenOwner, authenticate, token_owner};
+pub use authenticate::{Authenticator, TokenOwner, authenticate, prepare, token_owner};
 pub use authorize::{authorize, check, denied, may, may_read_layers, review};
 pub use authorizer::Authorizer;
 pub use front_proxy::FrontProxy;
 pub use impersonate::impersonate;
 pub use jwt::Signer;
+pub use oidc::Oidc;
 
 /// What a caller may do about something, with the authorizer's words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

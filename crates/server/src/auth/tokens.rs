@@ -145,6 +145,14 @@ pub fn owner(ctx: &Context, token: &str, audiences: &[String]) -> Option<(Actor,
     Some((actor, good_for))
 }
 
+/// When a token that is bound to a secret (by its identity) was made and when it ends, in seconds since 1970; `None` for
+/// any other one.
+pub fn lifetime(ctx: &Context, token: &str, secret: &str) -> Option<(i64, i64)> {
+    let claims: Claims = ctx.authenticator.signer.verify(token)?;
+    let bound = claims.kubernetes.secret.is_some_and(|bound| bound.uid == secret);
+    bound.then_some((claims.iat, claims.exp))
+}
+
 /// The identity of what is stored under a key and not about to go.
 fn find(ctx: &Context, key: &str) -> Option<Box<str>> {
     let snapshot = ctx.cache.snapshot();
@@ -163,8 +171,7 @@ pub fn bind(ctx: &Context, namespace: &str, kind: &str, name: &str, uid: &str) -
     let resource = resource::find("", "v1", plural, "").ok_or_else(missing)?;
     let snapshot = ctx.cache.snapshot();
     let entry = snapshot.get(&resource.key(namespace, name)).ok_or_else(missing)?;
-    let object =
-        Plain::decode(&entry.object, &ctx.settings.images).map_err(|why| ApiError::internal(&why))?;
+    let object = Plain::decode(&entry.object).map_err(|why| ApiError::internal(&why))?;
     if !uid.is_empty() && object.metadata.uid != uid {
         let why = format!(
             "the UID in the bound object reference ({uid}) does not match the UID in record. \

@@ -4,7 +4,6 @@
 //! failure. So nothing is tried twice by itself, and nothing that a user changed is forgotten, also over a restart.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use machinery::image::{
@@ -12,11 +11,14 @@ use machinery::image::{
     TagImportPolicy, TagReference, well_known,
 };
 use machinery::meta::{LocalObjectReference, ObjectMeta, ObjectReference};
-use oci::reference::DEFAULT_TAG;
 use oci::{Named, Reference};
 
-use super::agenda::{Followed, Target};
 use super::limits::{PERIOD_LEAST, PERIOD_MOST};
+use super::timetable::Wish;
+
+/// On a stream or a tag of its spec: how often it is to be looked at, as a duration (`5m`). A stream that has it follows
+/// its whole repository, too, where its spec names one.
+pub const PERIOD: &str = "weir.dev/import-period";
 
 /// The import that a stream needs, if any.
 pub fn needed(stream: &ImageStream) -> Option<ImageStreamImport> {
@@ -27,94 +29,80 @@ pub fn needed(stream: &ImageStream) -> Option<ImageStreamImport> {
     let wanted = whole
         || (unchecked && tags.iter().any(is_importable))
         || tags.iter().any(|tag| needs_import(stream, tag, false));
-    let due = tags.iter().filter(|tag| is_importable(tag) && (whole || needs_import(stream, tag, true)));
-    wanted.then(|| request(stream, due, whole)).flatten()
+    wanted.then(|| request(stream, whole, &|tag| whole || needs_import(stream, tag, true))).flatten()
 }
 
-/// The annotation that says how long a change may go unseen (`5m`, `1h30m`; `never` to follow nothing), on a stream or on
-/// a tag of its spec. A tag's own counts before its stream's, and that before the server's setting.
-pub const PERIOD: &str = "weir.dev/import-period";
-
-/// The word for a period that never ends.
-const NEVER: &str = "never";
-
-/// What a stream follows: its scheduled tags and, under an empty name, its whole repository.
-pub fn followed(stream: &ImageStream, period: Duration) -> Vec<Followed> {
-    let own = &stream.metadata.annotations;
-    let mut followed = Vec::new();
-    for tag in stream.spec.tags.iter().filter(|tag| tag_is_scheduled(stream, tag)) {
-        let name = tag.from.as_ref().map_or("", |from| from.name.as_str());
-        let period = period_of(&tag.annotations, period_of(own, Some(period)));
-        if let (Some(period), Some(target)) = (period, target(name, false)) {
-            followed.push(Followed { tag: tag.name.as_str().into(), target, period });
-        }
+/// How the tags of a stream want to be followed: those that are scheduled, those whose import failed, and the whole
+/// repository where the stream says how often.
+pub fn wishes(stream: &ImageStream) -> Vec<Wish> {
+    let own = period(&stream.metadata.annotations);
+    let tags = stream.spec.tags.iter().filter(|tag| is_importable(tag));
+    let mut wishes: Vec<Wish> = tags
+        .filter_map(|tag| {
+            let once = !tag_is_scheduled(stream, tag);
+            if once && !has_failed(stream, tag) {
+                return None;
+            }
+            let from = tag.from.as_ref().map_or("", |from| from.name.as_str());
+            wish(&tag.name, from, period(&tag.annotations).or(own), once)
+        })
+        .collect();
+    if own.is_some() {
+        wishes.extend(wish("", &stream.spec.docker_image_repository, own, false));
     }
-    if let (Some(period), Some(target)) =
-        (period_of(own, Some(period)), target(&stream.spec.docker_image_repository, true))
-    {
-        followed.push(Followed { tag: "".into(), target, period });
+    wishes
+}
+
+/// The import that a followed tag is due for, if it still is to be followed; an empty tag is the whole repository.
+pub fn due(stream: &ImageStream, tag: &str) -> Option<ImageStreamImport> {
+    if tag.is_empty() {
+        let followed = period(&stream.metadata.annotations).is_some();
+        return request(stream, followed && !stream.spec.docker_image_repository.is_empty(), &|_| false);
     }
-    followed
-}
-
-/// The period that annotations ask for; `otherwise` when they do not, or not in words that are understood (of which whoever
-/// wrote them was warned).
-fn period_of(annotations: &BTreeMap<String, String>, otherwise: Option<Duration>) -> Option<Duration> {
-    match annotations.get(PERIOD).map(|text| parse_period(text)) {
-        Some(Ok(period)) => period,
-        Some(Err(_)) | None => otherwise,
-    }
-}
-
-/// What is wrong with the periods that a stream asks for, in words for whoever writes it.
-pub fn complaints(stream: &ImageStream) -> Vec<String> {
-    let own = std::iter::once(&stream.metadata.annotations);
-    let all = own.chain(stream.spec.tags.iter().map(|tag| &tag.annotations));
-    all.filter_map(|annotations| annotations.get(PERIOD))
-        .filter_map(|text| parse_period(text).err())
-        .map(|why| format!("{why}; until then it is not there"))
-        .collect()
-}
-
-/// Reads a period: `None` for one that never ends.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn parse_period(text: &str) -> Result<Option<Duration>, String> {
-    if text == NEVER {
-        return Ok(None);
-    }
-    let bad = || {
-        let (least, most) = (PERIOD_LEAST.as_secs(), PERIOD_MOST.as_secs() / 3600);
-        format!(
-            "{PERIOD} is {text:?}: it must be \"{NEVER}\" or a duration of {least}s to {most}h, as \"5m\" or \"1h30m\""
-        )
-    };
-    let seconds = machinery::duration::parse_seconds(text).ok_or_else(bad)?;
-    let period = Duration::try_from_secs_f64(seconds).map_err(|_| bad())?;
-    if (PERIOD_LEAST..=PERIOD_MOST).contains(&period) { Ok(Some(period)) } else { Err(bad()) }
-}
-
-/// What is asked for by a reference, or by the name of a repository.
-fn target(name: &str, whole: bool) -> Option<Target> {
-    if name.is_empty() {
+    let spec = stream.spec.tag(tag).filter(|tag| is_importable(tag))?;
+    if !tag_is_scheduled(stream, spec) && !has_failed(stream, spec) {
         return None;
     }
-    let named = Named::parse(name).ok()?;
-    let tag = match (whole, named.digest()) {
-        (true, _) => String::new(),
-        (false, Some(digest)) => digest.to_string(),
-        (false, None) => named.tag().unwrap_or(DEFAULT_TAG).to_owned(),
-    };
-    Some(Target { host: named.host().into(), path: named.path().into(), tag: tag.into() })
+    request(stream, false, &|other| other.name == tag)
 }
 
-/// The import of these tags, as far as they are followed; an empty name is the repository.
-pub fn due(stream: &ImageStream, tags: &[Arc<str>]) -> Option<ImageStreamImport> {
-    let wanted = |name: &str| tags.iter().any(|tag| **tag == *name);
-    let scheduled = stream.spec.tags.iter().filter(|tag| wanted(&tag.name) && tag_is_scheduled(stream, tag));
-    let whole = wanted("") && !stream.spec.docker_image_repository.is_empty();
-    request(stream, scheduled, whole)
+fn wish(tag: &str, image: &str, period: Option<Duration>, once: bool) -> Option<Wish> {
+    let named = Named::parse(image).ok()?;
+    let selector = match (named.digest(), named.tag()) {
+        (Some(digest), _) => format!("@{digest}"),
+        (None, Some(named)) => format!(":{named}"),
+        (None, None) if tag.is_empty() => String::new(),
+        (None, None) => ":latest".to_owned(),
+    };
+    Some(Wish {
+        tag: tag.into(),
+        host: named.host().into(),
+        image: format!("{}{selector}", named.path()).into(),
+        period,
+        once,
+    })
+}
+
+/// What the annotation of a stream or tag says; what is no duration says nothing.
+fn period(annotations: &BTreeMap<String, String>) -> Option<Duration> {
+    parse_period(annotations.get(PERIOD)?)
+}
+
+/// Reads how often a tag is to be looked at, within the bounds.
+pub fn parse_period(text: &str) -> Option<Duration> {
+    let seconds = machinery::duration::parse_seconds(text)?;
+    let period = Duration::try_from_secs_f64(seconds).ok()?;
+    Some(period.clamp(PERIOD_LEAST, PERIOD_MOST))
+}
+
+/// True when the last import of a tag's present spec failed.
+fn has_failed(stream: &ImageStream, tag: &TagReference) -> bool {
+    let Some(held) = stream.status.tag(&tag.name) else { return false };
+    let failed = held
+        .conditions
+        .iter()
+        .find(|condition| condition.r#type == well_known::IMPORT_SUCCESS && condition.status == "False");
+    failed.is_some_and(|condition| condition.generation >= tag.generation.unwrap_or_default())
 }
 
 /// A digest never moves, so it is asked for only until it has been had.
@@ -147,12 +135,14 @@ fn observed(stream: &ImageStream, tag: &str) -> i64 {
     head.max(tried.map_or(0, |condition| condition.generation))
 }
 
-fn request<'a>(
+fn request(
     stream: &ImageStream,
-    tags: impl Iterator<Item = &'a TagReference>,
     whole: bool,
+    is_wanted: &dyn Fn(&TagReference) -> bool,
 ) -> Option<ImageStreamImport> {
+    let tags = stream.spec.tags.iter();
     let images: Vec<ImageImportSpec> = tags
+        .filter(|tag| is_importable(tag) && is_wanted(tag))
         .map(|tag| ImageImportSpec {
             from: docker_image(tag.from.as_ref().map_or("", |from| &from.name)),
             to: Some(LocalObjectReference { name: tag.name.clone() }),
@@ -275,68 +265,54 @@ mod tests {
         assert_eq!(needed(&checked(stream)), None);
     }
 
-    const QUARTER: Duration = Duration::from_secs(900);
-
-    /// What a stream follows, as `tag=host/path:tag every seconds`.
-    fn follows(stream: &ImageStream, expected: &[&str]) {
-        let shown: Vec<String> = followed(stream, QUARTER)
-            .into_iter()
-            .map(|Followed { tag, target, period }| {
-                let Target { host, path, tag: there } = target;
-                format!("{tag}={host}/{path}:{there} every {}", period.as_secs())
-            })
-            .collect();
-        assert_eq!(shown, expected);
+    fn followed(stream: &ImageStream) -> Vec<String> {
+        let text =
+            |wish: Wish| format!("{}={}/{} {:?} {}", wish.tag, wish.host, wish.image, wish.period, wish.once);
+        wishes(stream).into_iter().map(text).collect()
     }
 
     #[test]
-    fn tags_are_followed_for_ever_and_digests_until_they_are_there() {
+    fn scheduled_tags_are_followed_and_digests_until_they_are_there() {
         let mut tag = checked(with_head(stream(Some(1)), 1));
-        follows(&tag, &[]);
+        assert_eq!(followed(&tag), [""; 0]);
+        assert_eq!(due(&tag, "t"), None);
         tag.spec.tags[0].import_policy.scheduled = true;
-        follows(&tag, &["t=r.example/x:1 every 900"]);
-        assert_eq!(due(&tag, &["t".into()]).unwrap().spec.images.len(), 1);
-        assert_eq!(due(&tag, &["other".into()]), None);
+        assert_eq!(followed(&tag), ["t=r.example/x:1 None false"]);
+        assert_eq!(due(&tag, "t").unwrap().spec.images.len(), 1);
         let digest = format!("r.example/x@sha256:{}", "0".repeat(64));
         let mut pinned = tag.clone();
         pinned.spec.tags[0].from = Some(docker_image(&digest));
-        follows(&pinned, &[]);
+        assert_eq!(followed(&pinned), [""; 0]);
         pinned.spec.tags[0].generation = Some(2);
-        assert_eq!(followed(&pinned, QUARTER).len(), 1);
+        assert_eq!(followed(&pinned).len(), 1);
         let mut broken = tag;
         broken.spec.tags[0].from = Some(docker_image("Not A Name"));
-        follows(&broken, &[]);
+        assert_eq!(followed(&broken), [""; 0]);
     }
 
     #[test]
-    fn a_tags_period_counts_before_its_streams_and_that_before_the_servers() {
-        let mut one = checked(with_head(stream(Some(1)), 1));
-        one.spec.tags[0].import_policy.scheduled = true;
-        one.spec.tags[0].from = Some(docker_image("busybox"));
-        follows(&one, &["t=registry-1.docker.io/library/busybox:latest every 900"]);
-        one.metadata.annotations.insert(PERIOD.into(), "5m".into());
-        follows(&one, &["t=registry-1.docker.io/library/busybox:latest every 300"]);
-        one.spec.tags[0].annotations.insert(PERIOD.into(), "1h30m".into());
-        follows(&one, &["t=registry-1.docker.io/library/busybox:latest every 5400"]);
-        one.spec.tags[0].annotations.insert(PERIOD.into(), "never".into());
-        follows(&one, &[]);
-        one.spec.tags[0].annotations.insert(PERIOD.into(), "soon".into());
-        follows(&one, &["t=registry-1.docker.io/library/busybox:latest every 300"]);
-        one.metadata.annotations.clear();
-        assert_eq!(complaints(&one).len(), 1);
-        for bad in ["", "1s", "-5m", "9000000h", "5 m"] {
-            assert!(parse_period(bad).is_err(), "{bad}");
-        }
+    fn a_tag_that_failed_is_tried_again_until_it_is_had() {
+        let mut tag = checked(with_failure(stream(Some(2)), 2));
+        tag.status.tags[0].conditions[0].status = "False".into();
+        assert_eq!(followed(&tag), ["t=r.example/x:1 None true"]);
+        assert!(due(&tag, "t").is_some());
+        // Its spec is newer than the failure: that is the import controller's.
+        tag.spec.tags[0].generation = Some(3);
+        assert_eq!(followed(&tag), [""; 0]);
     }
 
     #[test]
-    fn a_whole_repository_is_followed_unless_it_is_told_not_to() {
-        let mut whole = ImageStream::default();
-        whole.spec.docker_image_repository = "r.example/x".into();
-        follows(&whole, &["=r.example/x: every 900"]);
-        let request = due(&whole, &["".into()]).unwrap();
-        assert_eq!(request.spec.repository.unwrap().from.name, "r.example/x");
-        whole.metadata.annotations.insert(PERIOD.into(), "never".into());
-        follows(&whole, &[]);
+    fn periods_come_from_the_tag_then_from_the_stream_and_have_bounds() {
+        let mut tag = checked(with_head(stream(Some(1)), 1));
+        tag.spec.tags[0].import_policy.scheduled = true;
+        tag.metadata.annotations.insert(PERIOD.into(), "5m".into());
+        assert_eq!(followed(&tag), ["t=r.example/x:1 Some(300s) false"]);
+        tag.spec.tags[0].annotations.insert(PERIOD.into(), "1s".into());
+        assert_eq!(followed(&tag), ["t=r.example/x:1 Some(10s) false"]);
+        tag.spec.tags[0].annotations.insert(PERIOD.into(), "often".into());
+        tag.spec.docker_image_repository = "r.example/x".into();
+        assert_eq!(followed(&tag), ["t=r.example/x:1 Some(300s) false", "=r.example/x Some(300s) false"]);
+        let whole = due(&tag, "").unwrap().spec;
+        assert_eq!((whole.images.len(), whole.repository.is_some()), (0, true));
     }
 }

@@ -24,7 +24,6 @@ pub async fn run(streams: Arc<dyn Streams>, stopping: impl Future<Output = ()>) 
     tokio::pin!(stopping);
     loop {
         tokio::select! {
-            biased;
             () = &mut stopping => return,
             Some(change) = changes.next() => match change {
                 Change::Stream(key) => queue.add(key),

@@ -4,8 +4,6 @@
 //! not matter which changes it saw, or whether the server was restarted in between. Their state is a queue that can be
 //! rebuilt from the streams at any time. They import through the same engine and the same rules as everybody.
 
-pub mod agenda;
-pub mod budget;
 pub mod decide;
 pub mod import;
 pub mod limits;
@@ -15,17 +13,15 @@ pub mod timetable;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use machinery::image::{ImageStream, ImageStreamImport};
 use machinery::status::ApiError;
+use tokio::time::Instant;
 
-pub use agenda::Target;
-pub use budget::Budgets;
 pub use queue::{Done, Queue};
-pub use timetable::Timetable;
+pub use timetable::{Pace, Timetable};
 
 /// Names a stream.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,10 +59,11 @@ pub enum Change {
 pub enum Why {
     /// The spec is newer than what was imported.
     Spec,
-    /// It is time.
-    Schedule,
-    /// A registry told of a change.
-    Told,
+    /// It is time: the tag was due then.
+    Schedule {
+        /// When it was due.
+        due: Instant,
+    },
 }
 
 /// The streams, as controllers see them.
@@ -80,13 +77,7 @@ pub trait Streams: Send + Sync {
     fn get(&self, key: &StreamKey) -> Result<Option<ImageStream>, ApiError>;
     /// What happens to them from now on. Never ends.
     fn changes(&self) -> BoxStream<'static, Change>;
-    /// How long a change may go unseen where nothing else is said.
-    fn period(&self) -> Duration;
-    /// As whom an upstream is asked for a stream; empty without credentials.
-    fn account(&self, key: &StreamKey, target: &Target) -> Arc<str>;
-    /// What the upstreams may be asked.
-    fn budgets(&self) -> &Budgets;
-    /// Imports into one.
+    /// Imports into one; the answer says what became of each image.
     fn import<'a>(
         &'a self,
         key: &'a StreamKey,

@@ -12,16 +12,15 @@ use machinery::image::Image;
 use oci::client::{RegistryError, Transport};
 use oci::keyring::Credentials;
 use oci::{Digest, Manifest};
+use tokio::time::Instant;
 
-use super::answers::Answers;
 use super::fault::Fault;
 use super::flight::Flights;
-use super::gate::{Gates, Lane};
-use super::limits::{ANSWER_AGE, CONTENT_BYTES, LAYER_SIZES, REPOSITORIES, REPOSITORY_AGE, TAGS};
+use super::gate::{Gates, Lane, Report};
+use super::limits::{CONTENT_BYTES, LAYER_SIZES, REPOSITORIES, REPOSITORY_AGE, SHARED_ANSWERS};
 use super::lru::Lru;
-use super::plan::{Preference, Source};
+use super::plan::Source;
 use super::repo::{Kept, Repo, RepoKey};
-use crate::control::Budgets;
 use crate::settings::Settings;
 
 /// The shared state of imports.
@@ -32,14 +31,15 @@ pub struct Engine {
     clients: Mutex<Lru<RepoKey, Kept>>,
     content: Arc<Mutex<Contents>>,
     tags: Mutex<Lru<(RepoKey, String), Digest>>,
-    picked: Mutex<Lru<Pick, Digest>>,
-    pub(super) answers: Answers,
-    budgets: Arc<Budgets>,
     sizes: Mutex<Lru<Digest, u64>>,
+    /// Questions about tags that are being asked by the server itself, and their latest answers.
+    pub(super) heads: Flights<TagKey, Result<Option<Digest>, Fault>>,
+    answers: Mutex<Lru<TagKey, (Instant, Option<Digest>)>>,
+    pub(super) manifests: Flights<TagKey, Result<Manifest, Fault>>,
 }
 
-/// Where, of which list, for which platform something was taken.
-type Pick = (Arc<str>, Digest, Preference);
+/// A tag of a repository, as somebody with certain credentials sees it.
+pub(super) type TagKey = (RepoKey, String);
 
 /// Content by repository and digest.
 type Contents = Lru<(Arc<str>, Digest), Content>;
@@ -56,24 +56,21 @@ pub enum Content {
 impl Engine {
     /// An engine that has learnt nothing yet.
     pub fn new(settings: &Settings) -> Engine {
-        let images = &settings.images;
-        let answer_age = ANSWER_AGE.min(images.scheduled_period() / 3);
-        Engine::with_background(images.concurrent_imports, images.scheduled_imports_per_minute, answer_age)
+        Engine::with_background(settings.images.concurrent_imports)
     }
 
-    /// An engine that sends so many requests at once for imports that nobody waits for, and begins so many of them in a
-    /// minute at each upstream; what a registry answers one of them counts for others for `answer_age`.
-    pub fn with_background(background: usize, per_minute: u32, answer_age: Duration) -> Engine {
+    /// An engine that sends so many requests at once for imports that nobody waits for.
+    pub fn with_background(background: usize) -> Engine {
         Engine {
             gates: Arc::new(Gates::new(background)),
             flights: Flights::default(),
             clients: Mutex::new(Lru::new(REPOSITORIES)),
             content: Arc::new(Mutex::new(Lru::new(CONTENT_BYTES))),
-            tags: Mutex::new(Lru::new(TAGS)),
-            picked: Mutex::new(Lru::new(TAGS)),
-            answers: Answers::new(answer_age),
-            budgets: Arc::new(Budgets::new(per_minute)),
+            tags: Mutex::new(Lru::new(REPOSITORIES)),
             sizes: Mutex::new(Lru::new(LAYER_SIZES)),
+            heads: Flights::default(),
+            answers: Mutex::new(Lru::new(SHARED_ANSWERS)),
+            manifests: Flights::default(),
         }
     }
 
@@ -99,7 +96,7 @@ impl Engine {
                 kept
             }
         };
-        Ok(kept.open(&self.gates, &self.budgets, key, lane))
+        Ok(kept.open(&self.gates, key, lane))
     }
 
     /// Lets the next request to a repository begin anew.
@@ -123,24 +120,27 @@ impl Engine {
         lock(&self.tags).insert((key.clone(), tag.to_owned()), digest.clone(), 1);
     }
 
-    /// What the upstreams may be asked.
-    pub fn budgets(&self) -> &Budgets {
-        &self.budgets
+    /// The answer that somebody else who follows the tag got since `due`.
+    pub(super) fn shared_answer(&self, key: &TagKey, due: Instant) -> Option<Option<Digest>> {
+        let mut answers = lock(&self.answers);
+        let (at, answer) = answers.get(key)?;
+        (*at >= due).then(|| answer.clone())
     }
 
-    /// Forgets what registries answered a moment ago: one of them has told of a change.
-    pub fn forget_answers(&self) {
-        self.answers.forget();
+    /// Keeps an answer for others who follow the tag.
+    pub(super) fn share_answer(&self, key: TagKey, answer: Option<Digest>) {
+        lock(&self.answers).insert(key, (Instant::now(), answer), 1);
     }
 
-    /// The child that was taken of a list before.
-    pub(super) fn picked(&self, repo: &Repo, list: &Digest, platform: &Preference) -> Option<Digest> {
-        lock(&self.picked).get(&(Arc::clone(&repo.place), list.clone(), platform.clone())).cloned()
+    /// How every registry stands that was asked for anything.
+    pub fn report(&self) -> Vec<Report> {
+        self.gates.report()
     }
 
-    pub(super) fn remember_pick(&self, repo: &Repo, list: &Digest, platform: &Preference, child: &Digest) {
-        let key = (Arc::clone(&repo.place), list.clone(), platform.clone());
-        lock(&self.picked).insert(key, child.clone(), 1);
+    /// Tells how long the server should ask nothing of a registry by itself.
+    pub fn pause(&self) -> Box<dyn Fn(&str) -> Duration + Send + Sync> {
+        let gates = Arc::clone(&self.gates);
+        Box::new(move |host| gates.wait(host))
     }
 
     pub(super) fn size(&self, layer: &Digest) -> Option<u64> {

@@ -16,7 +16,7 @@ use oci::{Digest, Manifest, platform};
 use tokio::time::Instant;
 
 use super::convert;
-use super::engine::{Content, Engine};
+use super::engine::{Content, Engine, TagKey};
 use super::failure;
 use super::fault::Fault;
 use super::gate::Lane;
@@ -220,24 +220,6 @@ struct Work<'a> {
 impl Work<'_> {
     /// The image, or the list where that is wanted as such. With `may_have`, what is kept is taken without asking.
     async fn run(&self, may_have: bool) -> Result<Content, Fault> {
-        let Some(tag) = self.shared_tag() else { return self.work(may_have).await };
-        if let Some(fault) = self.engine.answers.fault(self.repo, tag) {
-            return Err(fault);
-        }
-        let result = self.work(may_have).await;
-        self.engine.answers.note(self.repo, tag, &result);
-        result
-    }
-
-    /// The tag that is asked for, when answers about it may be shared.
-    fn shared_tag(&self) -> Option<&str> {
-        match self.job.wanted {
-            Wanted::Tag(tag) if self.repo.lane == Lane::Background => Some(tag),
-            _ => None,
-        }
-    }
-
-    async fn work(&self, may_have: bool) -> Result<Content, Fault> {
         let kept = match self.job.wanted {
             Wanted::Digest(digest) if may_have => self.engine.content(self.repo, digest),
             _ => None,
@@ -273,11 +255,7 @@ impl Work<'_> {
             return Ok(Known::Not);
         }
         // Whatever HEAD fails with, GET says it better: it has a body.
-        let head = match self.shared_tag() {
-            Some(tag) => self.engine.answers.head(self.repo, tag).await,
-            None => self.repo.head(self.job.wanted).await,
-        };
-        let Ok(Some(digest)) = head else { return Ok(Known::Not) };
+        let Ok(Some(digest)) = self.head().await else { return Ok(Known::Not) };
         if let Wanted::Digest(wanted) = self.job.wanted
             && *wanted != digest
         {
@@ -292,20 +270,37 @@ impl Work<'_> {
         // Only what the target holds already: a registry could claim the digest of an image that its users may not see.
         match expected {
             Some((expected, image)) if expected == digest.as_str() => Ok(Known::Stored(Arc::new(image))),
-            Some((expected, image)) if self.is_picked(&digest, expected) => {
-                Ok(Known::Stored(Arc::new(image)))
-            }
             _ => Ok(Known::Not),
         }
     }
 
-    /// True when an image is what was taken of a list before: a list of the same digest has the same children.
-    fn is_picked(&self, list: &Digest, image: &str) -> bool {
-        self.job.mode == Mode::Legacy
-            && self
-                .engine
-                .picked(self.repo, list, self.job.platform)
-                .is_some_and(|child| child.as_str() == image)
+    /// The digest that the registry has now. What a schedule asks about a tag is asked once for all streams that
+    /// follow it; whoever else wants to know gets an answer of his own.
+    async fn head(&self) -> Result<Option<Digest>, Fault> {
+        let Some((key, due)) = self.shared() else { return Ok(self.repo.head(self.job.wanted).await?) };
+        if let Some(answer) = self.engine.shared_answer(&key, due) {
+            return Ok(answer);
+        }
+        let (repo, wanted) = (self.repo.clone(), self.job.wanted.clone());
+        let begin = move || async move { Ok(repo.head(&wanted).await?) }.boxed();
+        let answer = self.engine.heads.join(key.clone(), begin).await?;
+        self.engine.share_answer(key, answer.clone());
+        Ok(answer)
+    }
+
+    /// The manifest of a tag, shared as [`Self::head`] is.
+    async fn tagged_manifest(&self) -> Result<Manifest, Fault> {
+        let Some((key, _)) = self.shared() else { return Ok(self.repo.manifest(self.job.wanted).await?) };
+        let (repo, wanted) = (self.repo.clone(), self.job.wanted.clone());
+        let begin = move || async move { Ok(repo.manifest(&wanted).await?) }.boxed();
+        self.engine.manifests.join(key, begin).await
+    }
+
+    fn shared(&self) -> Option<(TagKey, Instant)> {
+        match (self.job.wanted, self.repo.lane) {
+            (Wanted::Tag(tag), Lane::Scheduled { due }) => Some(((self.repo.key.clone(), tag.clone()), due)),
+            _ => None,
+        }
     }
 
     /// A stored image that is a complete answer: a single one.
@@ -318,10 +313,7 @@ impl Work<'_> {
         match self.job.wanted {
             Wanted::Digest(digest) => self.by_digest(digest).await,
             Wanted::Tag(tag) => {
-                let manifest = match self.shared_tag() {
-                    Some(tag) => self.engine.answers.manifest(self.repo, tag).await?,
-                    None => self.repo.manifest(self.job.wanted).await?,
-                };
+                let manifest = self.tagged_manifest().await?;
                 let digest = manifest.digest().clone();
                 let content = match self.engine.content(self.repo, &digest) {
                     Some(content) => content,
@@ -400,10 +392,7 @@ impl Work<'_> {
         let child = platform::choose(children, architecture, os)
             .ok_or_else(|| Fault::Unusable("no manifests in manifest list".to_owned()))?;
         match self.child_content(&child.digest).await? {
-            Content::Image(image) => {
-                self.engine.remember_pick(self.repo, list.digest(), wish, &child.digest);
-                Ok(image)
-            }
+            Content::Image(image) => Ok(image),
             Content::List(list) => Err(unsupported(&list)),
         }
     }

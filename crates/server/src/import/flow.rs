@@ -17,7 +17,7 @@ use super::apply::{self, Applied};
 use super::fault::Fault;
 use super::fetch::{self, Job, NothingStored, Place, Route, Routes, Stored};
 use super::gate::Lane;
-use super::limits::REQUEST_FETCHES;
+use super::limits::{NEW_TAGS, REQUEST_FETCHES};
 use super::outcome::{self, FetchResult, Listing};
 use super::plan::{self, Entry, Mode, Plan, Preference, Repository, Source, Wanted};
 use super::registries::{Mirrors, Registries};
@@ -107,13 +107,6 @@ fn keyring(around: &dyn Surroundings, namespace: &str) -> Result<Keyring, String
         }
     }
     Ok(keyring)
-}
-
-/// As whom a namespace's imports ask for a repository; empty without credentials, or when they cannot be read.
-pub fn account(around: &dyn Surroundings, namespace: &str, target: &crate::control::Target) -> String {
-    let image = format!("{}/{}", target.host, target.path);
-    let keyring = keyring(around, namespace).unwrap_or_default();
-    keyring.lookup(&image).map(|found| found.username.clone()).unwrap_or_default()
 }
 
 /// One round of questions for a request.
@@ -223,6 +216,24 @@ impl Round<'_> {
         !spec.import || spec.images.iter().any(|image| image.to.is_none())
     }
 
+    /// Takes away what one import does not bring: tags beyond the limit, and for a repository that is followed also the
+    /// new ones beyond what one transaction holds.
+    fn beyond_limit(&self, tags: &mut Vec<String>) -> Vec<String> {
+        let settings = self.around.settings();
+        if !matches!(self.lane, Lane::Scheduled { .. }) {
+            return tags.split_off(settings.bulk_limit().unwrap_or(usize::MAX).min(tags.len()));
+        }
+        let mut rest = tags.split_off(settings.followed_limit().unwrap_or(usize::MAX).min(tags.len()));
+        let is_held = |tag: &String| self.held.is_some_and(|held| held.stream.status.tag(tag).is_some());
+        let (mut kept, mut new): (Vec<String>, Vec<String>) =
+            std::mem::take(tags).into_iter().partition(is_held);
+        let later = new.split_off(NEW_TAGS.min(new.len()));
+        kept.extend(new);
+        *tags = kept;
+        rest.extend(later);
+        rest
+    }
+
     /// Lists a repository and imports as many of its tags as one import takes.
     async fn list(
         &self,
@@ -241,8 +252,7 @@ impl Round<'_> {
             Ok(tags) => oci::tag::prioritize(tags),
             Err(status) => return Listing::Failed(status),
         };
-        let limit = self.around.repository_limit().unwrap_or(usize::MAX).min(tags.len());
-        let rest = tags.split_off(limit);
+        let rest = self.beyond_limit(&mut tags);
         let fetches = tags.into_iter().map(|tag| async move {
             if let Some(result) = loaded.get(&tag) {
                 return (tag, result.clone());

@@ -4,18 +4,20 @@
 //! imports by itself passes a second, common gate *after* the host's, of which one host gets half at the most, and gives
 //! its place there back when the answer takes long: whoever waits for a slow host occupies nothing that others need. A
 //! host whose connections fail again and again is asked by one background import at a time. A `Retry-After` closes the
-//! gate for everybody until then.
+//! gate for everybody until then. What a host said about how often one may ask is kept for each account there, and what the
+//! server asks by itself keeps to it ([`Budget`]).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use oci::client::RegistryError;
+use oci::client::{RateLimit, RegistryError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::limits::{HOST_REQUESTS, HOSTS, PAUSE_MOST, SUSPECT_AFTER};
+use super::budget::{Budget, Standing};
+use super::limits::{ACCOUNTS, HOST_REQUESTS, HOSTS, PAUSE_MOST, SUSPECT_AFTER};
 
 /// On whose behalf something is fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +26,18 @@ pub enum Lane {
     Interactive,
     /// The server imports by itself.
     Background,
+    /// It is time to look at a tag again; an answer that somebody else got since it was due will do.
+    Scheduled {
+        /// When it was due.
+        due: Instant,
+    },
+}
+
+impl Lane {
+    /// Whether nobody waits for the answer.
+    pub fn is_background(self) -> bool {
+        self != Lane::Interactive
+    }
 }
 
 /// The gates of all hosts.
@@ -45,6 +59,22 @@ pub struct Gate {
     narrow: Arc<Semaphore>,
     failures: AtomicU32,
     closed_until: Mutex<Option<Instant>>,
+    /// By account.
+    budgets: Mutex<BTreeMap<Arc<str>, Budget>>,
+    last_error: Mutex<Option<(Instant, String)>>,
+}
+
+/// How a host stands.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// Host and port.
+    pub host: String,
+    /// What each account has asked, and its budget if the host told one. The empty name is nobody's.
+    pub accounts: Vec<(Arc<str>, u64, Option<Standing>)>,
+    /// How long the host wants to be left alone.
+    pub closed_for: Option<Duration>,
+    /// What went wrong last, and how long ago.
+    pub last_error: Option<(Duration, String)>,
 }
 
 /// Permission to send one request; dropped when the answer has been read.
@@ -78,12 +108,15 @@ impl Gates {
 
     /// The gate of a host.
     pub fn of(&self, host: &str) -> Arc<Gate> {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hosts = lock(&self.hosts);
         if let Some(gate) = hosts.get(host) {
             return Arc::clone(gate);
         }
         if hosts.len() >= HOSTS {
-            hosts.retain(|_, gate| Arc::strong_count(gate) > 1 || gate.remaining().is_some());
+            let now = Instant::now();
+            hosts.retain(|_, gate| {
+                Arc::strong_count(gate) > 1 || gate.remaining().is_some() || gate.has_budget(now)
+            });
         }
         let gate = Arc::new(Gate {
             requests: Arc::new(Semaphore::new(HOST_REQUESTS)),
@@ -91,21 +124,50 @@ impl Gates {
             narrow: Arc::new(Semaphore::new(1)),
             failures: AtomicU32::new(0),
             closed_until: Mutex::new(None),
+            budgets: Mutex::default(),
+            last_error: Mutex::default(),
         });
         hosts.insert(host.to_owned(), Arc::clone(&gate));
         gate
     }
 
-    /// Waits for a turn at a host, at most `patience` for a pause that the host asked for.
+    /// How long nothing that the server asks by itself should be sent to a host. Zero for one that is not known.
+    pub fn wait(&self, host: &str) -> Duration {
+        let gate = lock(&self.hosts).get(host).cloned();
+        gate.map_or(Duration::ZERO, |gate| gate.wait(Instant::now()))
+    }
+
+    /// How every host stands that is known, by name.
+    pub fn report(&self) -> Vec<Report> {
+        let gates: Vec<(String, Arc<Gate>)> =
+            lock(&self.hosts).iter().map(|(host, gate)| (host.clone(), Arc::clone(gate))).collect();
+        let mut reports: Vec<Report> = gates.into_iter().map(|(host, gate)| gate.report(host)).collect();
+        reports.sort_by(|one, other| one.host.cmp(&other.host));
+        reports
+    }
+
+    /// Waits for a turn of an account at a host, at most `patience` for a pause that the host asked for or its budget needs.
     ///
     /// # Errors
     /// [`Closed`] when the pause is longer.
-    pub async fn pass(&self, gate: &Gate, lane: Lane, patience: Duration) -> Result<Pass, Closed> {
-        let background = lane == Lane::Background;
+    pub async fn pass(
+        &self,
+        gate: &Gate,
+        account: &Arc<str>,
+        lane: Lane,
+        patience: Duration,
+    ) -> Result<Pass, Closed> {
+        let background = lane.is_background();
         let narrow = acquire_if(background && gate.is_suspect(), &gate.narrow).await;
         let share = acquire_if(background, &gate.background).await;
         let request = acquire_if(true, &gate.requests).await;
         while let Some(remaining) = gate.remaining() {
+            if remaining > patience {
+                return Err(Closed { remaining });
+            }
+            tokio::time::sleep(remaining).await;
+        }
+        while let Err(remaining) = gate.spend(account, background) {
             if remaining > patience {
                 return Err(Closed { remaining });
             }
@@ -120,6 +182,7 @@ impl Gate {
     /// Takes in how a request went.
     pub fn learn<T>(&self, result: &Result<T, RegistryError>) {
         if let Err(error) = result {
+            *lock(&self.last_error) = Some((Instant::now(), error.to_string()));
             if let Some(pause) = error.retry_after() {
                 self.close(pause.min(PAUSE_MOST));
             }
@@ -131,6 +194,50 @@ impl Gate {
         self.failures.store(0, Ordering::Relaxed);
     }
 
+    /// Takes in what an answer says of an account's budget.
+    pub fn told(&self, account: &Arc<str>, rate: &RateLimit) {
+        if let Some(budget) = lock(&self.budgets).get_mut(account) {
+            budget.learn(rate, Instant::now());
+        }
+    }
+
+    /// Counts a request of an account, unless it has to be put off.
+    fn spend(&self, account: &Arc<str>, planned: bool) -> Result<(), Duration> {
+        let (now, mut budgets) = (Instant::now(), lock(&self.budgets));
+        if budgets.len() >= ACCOUNTS && !budgets.contains_key(account) {
+            budgets.retain(|_, budget| budget.standing(now).is_some());
+        }
+        let budget = budgets.entry(Arc::clone(account)).or_default();
+        let wait = if planned { budget.wait(now) } else { Duration::ZERO };
+        if !wait.is_zero() {
+            return Err(wait);
+        }
+        budget.spend(now, planned);
+        Ok(())
+    }
+
+    /// How long planned requests have to wait, whoever's they are: until the first account may ask again.
+    fn wait(&self, now: Instant) -> Duration {
+        let paused = self.remaining().unwrap_or_default();
+        let budget = lock(&self.budgets).values().map(|budget| budget.wait(now)).min().unwrap_or_default();
+        paused.max(budget)
+    }
+
+    fn has_budget(&self, now: Instant) -> bool {
+        lock(&self.budgets).values().any(|budget| budget.standing(now).is_some())
+    }
+
+    fn report(&self, host: String) -> Report {
+        let now = Instant::now();
+        let budgets = lock(&self.budgets);
+        let accounts =
+            budgets.iter().map(|(name, budget)| (Arc::clone(name), budget.sent, budget.standing(now)));
+        let last_error = lock(&self.last_error)
+            .as_ref()
+            .map(|(at, error)| (now.saturating_duration_since(*at), error.clone()));
+        Report { host, accounts: accounts.collect(), closed_for: self.remaining(), last_error }
+    }
+
     /// Counts a request that got no answer in time.
     pub fn failed(&self) {
         let next = self.failures.load(Ordering::Relaxed).saturating_add(1);
@@ -140,7 +247,7 @@ impl Gate {
     /// Closes the gate for a while.
     pub fn close(&self, pause: Duration) {
         let until = Instant::now() + pause;
-        let mut held = self.closed_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = lock(&self.closed_until);
         *held = Some(held.map_or(until, |held| held.max(until)));
     }
 
@@ -150,7 +257,7 @@ impl Gate {
 
     /// How long the gate stays closed.
     fn remaining(&self) -> Option<Duration> {
-        let mut held = self.closed_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = lock(&self.closed_until);
         let remaining = held.map(|until| until.saturating_duration_since(Instant::now()))?;
         if remaining.is_zero() {
             *held = None;
@@ -158,6 +265,10 @@ impl Gate {
         }
         Some(remaining)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn acquire_if(wanted: bool, semaphore: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
@@ -175,18 +286,22 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
+    fn nobody() -> Arc<str> {
+        "".into()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_host_that_is_full_holds_up_only_itself() {
         let gates = Gates::new(2);
         let (slow, other) = (gates.of("slow"), gates.of("other"));
         let mut held = Vec::new();
         for _ in 0..HOST_REQUESTS {
-            held.push(gates.pass(&slow, Lane::Interactive, LONG).await.unwrap());
+            held.push(gates.pass(&slow, &nobody(), Lane::Interactive, LONG).await.unwrap());
         }
-        assert!(gates.pass(&slow, Lane::Background, LONG).now_or_never().is_none());
-        assert!(gates.pass(&other, Lane::Background, LONG).now_or_never().is_some());
+        assert!(gates.pass(&slow, &nobody(), Lane::Background, LONG).now_or_never().is_none());
+        assert!(gates.pass(&other, &nobody(), Lane::Background, LONG).now_or_never().is_some());
         held.pop();
-        assert!(gates.pass(&slow, Lane::Background, LONG).now_or_never().is_some());
+        assert!(gates.pass(&slow, &nobody(), Lane::Background, LONG).now_or_never().is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -195,13 +310,13 @@ mod tests {
         let (a, b, c) = (gates.of("a"), gates.of("b"), gates.of("c"));
         let mut held = Vec::new();
         for gate in [&a, &a, &b, &b] {
-            held.push(gates.pass(gate, Lane::Background, LONG).now_or_never().unwrap().unwrap());
+            held.push(gates.pass(gate, &nobody(), Lane::Background, LONG).now_or_never().unwrap().unwrap());
         }
-        assert!(gates.pass(&a, Lane::Background, LONG).now_or_never().is_none());
-        assert!(gates.pass(&c, Lane::Background, LONG).now_or_never().is_none());
+        assert!(gates.pass(&a, &nobody(), Lane::Background, LONG).now_or_never().is_none());
+        assert!(gates.pass(&c, &nobody(), Lane::Background, LONG).now_or_never().is_none());
         held[0].yield_place();
-        assert!(gates.pass(&c, Lane::Background, LONG).now_or_never().is_some());
-        assert!(gates.pass(&a, Lane::Background, LONG).now_or_never().is_none());
+        assert!(gates.pass(&c, &nobody(), Lane::Background, LONG).now_or_never().is_some());
+        assert!(gates.pass(&a, &nobody(), Lane::Background, LONG).now_or_never().is_none());
     }
 
     #[tokio::test(start_paused = true)]
@@ -209,10 +324,11 @@ mod tests {
         let gates = Gates::new(2);
         let gate = gates.of("busy");
         gate.close(Duration::from_secs(30));
-        let refused = gates.pass(&gate, Lane::Interactive, Duration::from_secs(10)).await.unwrap_err();
+        let refused =
+            gates.pass(&gate, &nobody(), Lane::Interactive, Duration::from_secs(10)).await.unwrap_err();
         assert_eq!(refused.remaining, Duration::from_secs(30));
         let start = Instant::now();
-        gates.pass(&gate, Lane::Interactive, LONG).await.unwrap();
+        gates.pass(&gate, &nobody(), Lane::Interactive, LONG).await.unwrap();
         assert_eq!(start.elapsed(), Duration::from_secs(30));
     }
 
@@ -223,12 +339,32 @@ mod tests {
         for _ in 0..SUSPECT_AFTER {
             gate.failed();
         }
-        let first = gates.pass(&gate, Lane::Background, LONG).await.unwrap();
-        assert!(gates.pass(&gate, Lane::Background, LONG).now_or_never().is_none());
-        assert!(gates.pass(&gate, Lane::Interactive, LONG).now_or_never().is_some());
+        let first = gates.pass(&gate, &nobody(), Lane::Background, LONG).await.unwrap();
+        assert!(gates.pass(&gate, &nobody(), Lane::Background, LONG).now_or_never().is_none());
+        assert!(gates.pass(&gate, &nobody(), Lane::Interactive, LONG).now_or_never().is_some());
         drop(first);
         gate.learn(&Ok(()));
-        let _first = gates.pass(&gate, Lane::Background, LONG).await.unwrap();
-        assert!(gates.pass(&gate, Lane::Background, LONG).now_or_never().is_some());
+        let _first = gates.pass(&gate, &nobody(), Lane::Background, LONG).await.unwrap();
+        assert!(gates.pass(&gate, &nobody(), Lane::Background, LONG).now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_server_asks_by_itself_keeps_to_the_budget_of_the_account() {
+        let gates = Gates::new(8);
+        let (gate, nobody, eva) = (gates.of("hub"), nobody(), Arc::from("eva"));
+        drop(gates.pass(&gate, &nobody, Lane::Background, LONG).await.unwrap());
+        let hour = Some(Duration::from_secs(3600));
+        gate.told(
+            &nobody,
+            &RateLimit { limit: Some(100), remaining: Some(3), window: hour, retry_after: None },
+        );
+        let refused = gates.pass(&gate, &nobody, Lane::Background, LONG).await.unwrap_err();
+        assert_eq!(Some(refused.remaining), hour);
+        assert!(gates.pass(&gate, &eva, Lane::Background, LONG).now_or_never().is_some());
+        assert!(gates.pass(&gate, &nobody, Lane::Interactive, LONG).now_or_never().is_some());
+        let accounts = gates.report().remove(0).accounts;
+        let counts: Vec<_> = accounts.iter().map(|(name, sent, _)| (&**name, *sent)).collect();
+        assert_eq!(counts, [("", 2), ("eva", 1)]);
+        assert_eq!(accounts[0].2.unwrap().remaining, 2);
     }
 }

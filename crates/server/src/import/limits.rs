@@ -26,7 +26,13 @@ pub const REPOSITORY_AGE: Duration = Duration::from_secs(60);
 pub const BLOB_SIZES: usize = 8;
 /// Layer sizes that are remembered.
 pub const LAYER_SIZES: usize = 2048;
-/// Tags of which it is remembered where they were.
-pub const TAGS: usize = 1 << 16;
-/// How long an answer about a tag counts for others that follow it, at the most: less than any delay between two tries.
-pub const ANSWER_AGE: Duration = Duration::from_secs(20);
+/// Accounts at one host whose budgets are kept.
+pub const ACCOUNTS: usize = 256;
+/// The part of an upstream's budget that is left for those who wait for an answer: one tenth.
+pub const BUDGET_KEPT_PART: u64 = 10;
+/// The window of an upstream's limit when it does not say.
+pub const BUDGET_WINDOW: Duration = Duration::from_secs(3600);
+/// Answers about tags that are kept for others.
+pub const SHARED_ANSWERS: usize = 65_536;
+/// New tags that one import of a followed repository stores: each is an image and a row of the ledger in one transaction.
+pub const NEW_TAGS: usize = 400;

@@ -8,8 +8,8 @@
 //! whose last good image stays. Only a request that cannot be understood, or a stream that somebody else changed in the
 //! meantime, fails as a whole. Every future here may be dropped at any time; nothing is stored before the last stage.
 
-pub mod answers;
 pub mod apply;
+pub mod budget;
 pub mod convert;
 pub mod engine;
 pub mod failure;
@@ -37,6 +37,6 @@ mod tests;
 pub(crate) mod world;
 
 pub use engine::Engine;
-pub use flow::{account, run};
-pub use gate::Lane;
+pub use flow::run;
+pub use gate::{Lane, Report};
 pub use seam::{Held, PullSecret, Surroundings, Written};

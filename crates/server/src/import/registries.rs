@@ -145,19 +145,25 @@ impl Registries {
         self.entries.get(host).is_some_and(|entry| entry.blocked && entry.mirrors.is_empty())
     }
 
+    /// Whether a repository itself is not to be asked, because its mirrors have all there is.
+    pub fn has_only_mirrors(&self, repository: &Named) -> bool {
+        self.entry(&repository.repository())
+            .is_some_and(|(_, entry)| entry.blocked && !entry.mirrors.is_empty())
+    }
+
+    /// What is said of the nearest scope around a repository, and how much of its name that scope is.
+    fn entry(&self, name: &str) -> Option<(usize, &Entry)> {
+        let ends: Vec<usize> = name.match_indices('/').map(|(at, _)| at).chain([name.len()]).collect();
+        ends.iter().rev().find_map(|&end| Some((end, self.entries.get(&name[..end])?)))
+    }
+
     /// Where else an image of a repository may be had, by digest or by tag.
     pub fn mirrors(&self, repository: &Named, by_digest: bool) -> Mirrors {
         if self.entries.is_empty() {
             return Mirrors::default();
         }
         let name = repository.repository();
-        let ends = name.match_indices('/').map(|(at, _)| at).chain([name.len()]);
-        let ends: Vec<usize> = ends.collect();
-        let Some((end, entry)) =
-            ends.iter().rev().find_map(|&end| Some((end, self.entries.get(&name[..end])?)))
-        else {
-            return Mirrors::default();
-        };
+        let Some((end, entry)) = self.entry(&name) else { return Mirrors::default() };
         let suffix = &name[end..];
         let mirrors = entry.mirrors.iter().filter(|mirror| mirror.by_digest == by_digest);
         let named: Result<Vec<Named>, _> =

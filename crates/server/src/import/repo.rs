@@ -7,10 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
-use oci::client::{
-    ManifestHead, RateLimit, RegistryError, RepositoryClient, RepositorySettings, Selector, Transport,
-};
+use oci::client::{BlobStream, RegistryError, RepositoryClient, RepositorySettings, Selector, Transport};
 use oci::keyring::Credentials;
 use oci::{Digest, Manifest};
 use tokio::time::Instant;
@@ -18,7 +15,6 @@ use tokio::time::Instant;
 use super::gate::{Closed, Gate, Gates, Lane};
 use super::limits::{FETCH_TIME, SLOW_AFTER};
 use super::plan::{Source, Wanted};
-use crate::control::budget::{Budgets, Lesson, Upstream};
 
 /// A repository that can be asked.
 #[derive(Clone, Debug)]
@@ -26,8 +22,8 @@ pub struct Repo {
     client: Arc<RepositoryClient>,
     gate: Arc<Gate>,
     gates: Arc<Gates>,
-    budgets: Arc<Budgets>,
-    upstream: Upstream,
+    /// Whose budget its questions count on: the name of the credentials.
+    account: Arc<str>,
     /// Who shares what was learnt about it.
     pub key: RepoKey,
     /// `host/path`.
@@ -59,7 +55,7 @@ pub enum AskError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
     /// The registry wants to be left alone for longer than we wait.
-    #[error("toomanyrequests: the registry asked to be left alone, for {} more seconds", .0.as_secs())]
+    #[error("toomanyrequests: the registry wants no more requests for {} seconds", .0.as_secs())]
     Closed(Duration),
 }
 
@@ -104,13 +100,11 @@ impl Kept {
     }
 
     /// The repository, for one request.
-    pub fn open(&self, gates: &Arc<Gates>, budgets: &Arc<Budgets>, key: RepoKey, lane: Lane) -> Repo {
+    pub fn open(&self, gates: &Arc<Gates>, key: RepoKey, lane: Lane) -> Repo {
         let gate = gates.of(&key.host);
         let place = format!("{}/{}", key.host, key.path).into();
-        let account = key.credentials.as_ref().map_or("", |credentials| &credentials.username);
-        let upstream = Upstream { host: key.host.as_str().into(), account: account.into() };
-        let (gates, budgets) = (Arc::clone(gates), Arc::clone(budgets));
-        Repo { client: Arc::clone(&self.client), gate, gates, budgets, upstream, key, place, lane }
+        let account = key.credentials.as_ref().map_or("", |credentials| &credentials.username).into();
+        Repo { client: Arc::clone(&self.client), gate, gates: Arc::clone(gates), account, key, place, lane }
     }
 }
 
@@ -118,31 +112,44 @@ impl Repo {
     /// The digest that a tag or digest has at the registry; `None` when HEAD does not tell.
     pub async fn head(&self, wanted: &Wanted) -> Result<Option<Digest>, AskError> {
         let selector = selector(wanted);
-        let rate = |head: &Option<ManifestHead>| head.as_ref().map(|head| head.rate).unwrap_or_default();
-        let head = self.ask(async { self.client.head_manifest(&selector).await }, rate).await?;
-        Ok(head.and_then(|head| head.digest))
+        let Some(head) = self.ask(async { self.client.head_manifest(&selector).await }).await? else {
+            return Ok(None);
+        };
+        self.gate.told(&self.account, &head.rate);
+        Ok(head.digest)
     }
 
     /// A manifest; by digest it is checked.
     pub async fn manifest(&self, wanted: &Wanted) -> Result<Manifest, AskError> {
         let selector = selector(wanted);
-        let fetched = self.ask(async { self.client.get_manifest(&selector).await }, |fetched| fetched.rate);
-        Ok(fetched.await?.manifest)
+        let fetched = self.ask(async { self.client.get_manifest(&selector).await }).await?;
+        self.gate.told(&self.account, &fetched.rate);
+        Ok(fetched.manifest)
     }
 
     /// A configuration, checked.
     pub async fn config(&self, digest: &Digest) -> Result<Bytes, AskError> {
-        self.ask(async { self.client.get_blob(digest, oci::limits::CONFIG_BYTES).await }, untold).await
+        self.ask(async { self.client.get_blob(digest, oci::limits::CONFIG_BYTES).await }).await
     }
 
     /// A blob's length, 0 when the registry does not say.
     pub async fn blob_size(&self, digest: &Digest) -> Result<u64, AskError> {
-        Ok(self.ask(async { self.client.head_blob(digest).await }, untold).await?.unwrap_or_default())
+        Ok(self.blob_length(digest).await?.unwrap_or_default())
+    }
+
+    /// A blob's length, if the registry says it.
+    pub async fn blob_length(&self, digest: &Digest) -> Result<Option<u64>, AskError> {
+        self.ask(async { self.client.head_blob(digest).await }).await
+    }
+
+    /// A blob; nobody has checked its digest yet.
+    pub async fn blob(&self, digest: &Digest) -> Result<BlobStream, AskError> {
+        self.ask(async { self.client.open_blob(digest).await }).await
     }
 
     /// All tags.
     pub async fn tags(&self) -> Result<Vec<String>, AskError> {
-        self.ask(async { self.client.list_tags().await }, untold).await
+        self.ask(async { self.client.list_tags().await }).await
     }
 
     /// Tells the gate that the registry did not answer in time.
@@ -150,14 +157,8 @@ impl Repo {
         self.gate.failed();
     }
 
-    /// Asks, and learns from the answer; `rate` is what a good one says of limits.
-    async fn ask<T>(
-        &self,
-        question: impl Future<Output = Result<T, RegistryError>>,
-        rate: impl FnOnce(&T) -> RateLimit,
-    ) -> Result<T, AskError> {
-        let mut pass = self.gates.pass(&self.gate, self.lane, FETCH_TIME).await?;
-        self.budgets.sent(&self.upstream, Instant::now());
+    async fn ask<T>(&self, question: impl Future<Output = Result<T, RegistryError>>) -> Result<T, AskError> {
+        let mut pass = self.gates.pass(&self.gate, &self.account, self.lane, FETCH_TIME).await?;
         tokio::pin!(question);
         let answer = match tokio::time::timeout(SLOW_AFTER, &mut question).await {
             Ok(answer) => answer,
@@ -167,23 +168,8 @@ impl Repo {
             }
         };
         self.gate.learn(&answer);
-        let lesson = match &answer {
-            Ok(answer) => Lesson { rate: rate(answer), ..Lesson::default() },
-            Err(error) => Lesson {
-                rate: error.facts().map(|facts| facts.rate).unwrap_or_default(),
-                refused: error.facts().is_some_and(|facts| facts.status == StatusCode::TOO_MANY_REQUESTS),
-                // That something is not there says nothing of the registry.
-                error: (!error.is_not_found() && !error.is_repository_unknown()).then(|| error.to_string()),
-            },
-        };
-        self.budgets.learn(&self.upstream, Instant::now(), lesson);
         Ok(answer?)
     }
-}
-
-/// The client does not pass on what such an answer says of limits.
-fn untold<T>(_: &T) -> RateLimit {
-    RateLimit::default()
 }
 
 fn selector(wanted: &Wanted) -> Selector {

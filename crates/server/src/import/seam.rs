@@ -53,10 +53,6 @@ pub trait Surroundings: Send + Sync {
     fn engine(&self) -> &Engine;
     /// The network.
     fn transport(&self) -> &Arc<dyn Transport>;
-    /// Tags that one import of a whole repository takes; `None` means all.
-    fn repository_limit(&self) -> Option<usize> {
-        self.settings().bulk_limit()
-    }
     /// Check everything, write nothing.
     fn dry_run(&self) -> bool;
     /// Whether the actor may import from registries that are not on the list.

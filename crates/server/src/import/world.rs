@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -20,7 +19,7 @@ use super::registries::{Registries, RegistryConfig};
 use super::testing::Upstream;
 use super::{Engine, Held, Lane, PullSecret, Surroundings, Written};
 use crate::clock::Clock;
-use crate::control::{Budgets, Change, StreamKey, Streams, Target, Why};
+use crate::control::{Change, StreamKey, Streams, Why};
 use crate::random::Random;
 use crate::settings::ImageSettings;
 use crate::stream::{self, Access, AllowedRegistries, Lookup, Passage, StreamLimits, Writer};
@@ -56,7 +55,7 @@ impl World {
         World {
             upstream,
             transport,
-            engine: Engine::with_background(4, 6000, Duration::from_secs(20)),
+            engine: Engine::with_background(4),
             images: ImageSettings::default(),
             limits: StreamLimits::default(),
             dry_run: false,
@@ -73,7 +72,7 @@ impl World {
 
     /// The same data behind an engine that has learnt nothing.
     pub(crate) fn restart(&mut self) {
-        self.engine = Engine::with_background(4, 6000, Duration::from_secs(20));
+        self.engine = Engine::with_background(4);
     }
 
     pub(crate) fn held(&self, name: &str) -> Option<ImageStream> {
@@ -259,24 +258,16 @@ impl Streams for World {
         .boxed()
     }
 
-    fn period(&self) -> Duration {
-        self.images.scheduled_period()
-    }
-
-    fn account(&self, key: &StreamKey, target: &Target) -> Arc<str> {
-        super::account(self, &key.namespace, target).into()
-    }
-
-    fn budgets(&self) -> &Budgets {
-        self.engine.budgets()
-    }
-
     fn import<'a>(
         &'a self,
         key: &'a StreamKey,
         request: ImageStreamImport,
-        _: Why,
+        why: Why,
     ) -> BoxFuture<'a, Result<ImageStreamImport, ApiError>> {
-        super::run(self, &key.namespace, request, Lane::Background).boxed()
+        let lane = match why {
+            Why::Spec => Lane::Background,
+            Why::Schedule { due } => Lane::Scheduled { due },
+        };
+        async move { super::run(self, &key.namespace, request, lane).await }.boxed()
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use ::registry::{
-    Answer, Catalog, CatalogError, Held, Life, Presence, Push, PushError, Pushed, Repository, Right,
-    Signature, Signed, Subject,
+    Answer, Came, Catalog, CatalogError, Held, Life, Presence, Push, PushError, Pushed, Repository, Right,
+    Signature, Signed, Subject, Upstream,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -17,7 +18,7 @@ use store::{CommitError, Key, Txn};
 
 use super::access::{self, actor};
 use super::contents::{Contents, Holding, Shelf};
-use super::push;
+use super::{places, push};
 use crate::context::Ctx;
 use crate::image;
 use crate::ledger::Cause;
@@ -39,7 +40,7 @@ impl Streams {
         Streams { ctx, shelf: Shelf::default() }
     }
 
-    fn contents(&self, repository: &Repository) -> Result<Option<std::sync::Arc<Contents>>, CatalogError> {
+    fn contents(&self, repository: &Repository) -> Result<Option<Arc<Contents>>, CatalogError> {
         self.shelf.contents(&self.ctx, repository).map_err(|error| failed(&error))
     }
 
@@ -144,21 +145,8 @@ impl Streams {
         Ok(needed.into_iter().collect())
     }
 
-    fn holds_image(&self, repository: &Repository, digest: &Digest) -> Result<bool, CatalogError> {
-        let Some(contents) = self.contents(repository)? else { return Ok(false) };
-        Ok(matches!(self.shelf.holding(&self.ctx, &contents, digest), Some(Holding::Own)))
-    }
-
-    async fn add_signature(
-        &self,
-        repository: &Repository,
-        digest: &Digest,
-        given: &Signature,
-    ) -> Result<Signed, CatalogError> {
+    async fn add_signature(&self, digest: &Digest, given: &Signature) -> Result<Signed, CatalogError> {
         let ctx = &self.ctx;
-        if !self.holds_image(repository, digest)? {
-            return Ok(Signed::NoImage);
-        }
         let mut signature = ImageSignature {
             metadata: ObjectMeta { name: given.name.clone(), ..Default::default() },
             r#type: given.kind.clone(),
@@ -208,10 +196,23 @@ impl Catalog for Streams {
         async move { self.find_manifest(repository, digest) }.boxed()
     }
 
-    fn holds_blob<'a>(&'a self, repository: &'a Repository, digest: &'a Digest) -> Answer<'a, bool> {
+    fn holds_blob<'a>(&'a self, repository: &'a Repository, digest: &'a Digest) -> Answer<'a, Option<Came>> {
         async move {
             let contents = self.contents(repository)?;
-            Ok(contents.is_some_and(|contents| self.shelf.holds_blob(&self.ctx, &contents, digest)))
+            Ok(contents.and_then(|contents| self.shelf.holds_blob(&self.ctx, &contents, digest)))
+        }
+        .boxed()
+    }
+
+    fn upstreams<'a>(
+        &'a self,
+        repository: &'a Repository,
+        digest: &'a Digest,
+    ) -> Answer<'a, Vec<Arc<dyn Upstream>>> {
+        async move {
+            let Some(contents) = self.contents(repository)? else { return Ok(Vec::new()) };
+            let holders = self.shelf.holders(&self.ctx, &contents, digest);
+            places::of(&self.ctx, repository, &holders).map_err(|error| failed(&error))
         }
         .boxed()
     }
@@ -259,37 +260,22 @@ impl Catalog for Streams {
         async move { self.all_contents() }.boxed()
     }
 
-    fn signatures<'a>(
-        &'a self,
-        repository: &'a Repository,
-        digest: &'a Digest,
-    ) -> Answer<'a, Option<Vec<Signature>>> {
+    fn signatures<'a>(&'a self, digest: &'a Digest) -> Answer<'a, Vec<Signature>> {
         async move {
-            if !self.holds_image(repository, digest)? {
-                return Ok(None);
-            }
             let image = streams::load_image(&self.ctx, digest.as_str()).map_err(|error| failed(&error))?;
-            Ok(image.map(|loaded| {
-                let signatures = loaded.object.signatures.into_iter();
-                let shown = signatures.map(|signature| Signature {
-                    name: signature.metadata.name,
-                    kind: signature.r#type,
-                    content: signature.content.into(),
-                });
-                shown.collect()
-            }))
+            let signatures = image.map(|loaded| loaded.object.signatures).unwrap_or_default().into_iter();
+            let shown = signatures.map(|signature| Signature {
+                name: signature.metadata.name,
+                kind: signature.r#type,
+                content: signature.content.into(),
+            });
+            Ok(shown.collect())
         }
         .boxed()
     }
 
-    fn sign<'a>(
-        &'a self,
-        _who: &'a Subject,
-        repository: &'a Repository,
-        digest: &'a Digest,
-        signature: Signature,
-    ) -> Answer<'a, Signed> {
-        async move { self.add_signature(repository, digest, &signature).await }.boxed()
+    fn sign<'a>(&'a self, _who: &'a Subject, digest: &'a Digest, signature: Signature) -> Answer<'a, Signed> {
+        async move { self.add_signature(digest, &signature).await }.boxed()
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use ::registry::Repository;
+use ::registry::{Came, Repository};
 use machinery::image::well_known::MANAGED;
 use machinery::image::{Image, ImageStream};
 use machinery::status::ApiError;
@@ -41,8 +41,8 @@ pub(super) struct Contents {
 struct Inner {
     /// Children of lists: whether only pushed lists name them, and the lists that do.
     children: HashMap<String, Child>,
-    /// Configurations and layers.
-    blobs: HashSet<String>,
+    /// Configurations and layers, and whether an image that was pushed consists of them.
+    blobs: HashMap<String, bool>,
 }
 
 #[derive(Debug, Default)]
@@ -95,7 +95,7 @@ impl Shelf {
         {
             return Ok(Some(Arc::clone(held)));
         }
-        let stream = streams::decode::<ImageStream>(ctx, entry)?.object;
+        let stream = streams::decode::<ImageStream>(entry)?.object;
         let contents = Arc::new(Contents::of(&stream));
         let mut kept = lock(&self.streams);
         if kept.len() >= STREAMS {
@@ -114,7 +114,7 @@ impl Shelf {
         {
             return Some(Arc::clone(held));
         }
-        let image_object = match streams::decode::<Image>(ctx, entry) {
+        let image_object = match streams::decode::<Image>(entry) {
             Ok(loaded) => loaded.object,
             Err(error) => {
                 tracing::error!(image, %error, "a stored image cannot be read");
@@ -135,7 +135,7 @@ impl Shelf {
             let mut inner = Inner::default();
             for image in contents.images.keys() {
                 let Some(parts) = self.parts(ctx, image) else { continue };
-                inner.add_blobs(&parts.parts);
+                inner.add_blobs(&parts.parts, parts.managed);
                 for (digest, media_type) in &parts.children {
                     self.add_child(ctx, &mut inner, (digest, media_type), image, parts.managed);
                 }
@@ -160,7 +160,7 @@ impl Shelf {
         }
         let Some(parts) = self.parts(ctx, digest) else { return };
         if !managed {
-            inner.add_blobs(&parts.parts);
+            inner.add_blobs(&parts.parts, false);
         }
         for (grandchild, media_type) in &parts.children {
             self.add_child(ctx, inner, (grandchild, media_type), list, managed);
@@ -182,14 +182,33 @@ impl Shelf {
         Some(Holding::Named { media_type: child.media_type.clone(), sources })
     }
 
-    /// Whether a blob belongs to an image of the stream, or is the manifest of one.
-    pub(super) fn holds_blob(&self, ctx: &Ctx, contents: &Contents, digest: &Digest) -> bool {
+    /// Whether a blob belongs to an image of the stream, or is the manifest of one; and how that image came.
+    pub(super) fn holds_blob(&self, ctx: &Ctx, contents: &Contents, digest: &Digest) -> Option<Came> {
+        let came = |managed: bool| if managed { Came::Here } else { Came::Elsewhere };
         if contents.images.contains_key(digest.as_str()) {
-            return true;
+            return Some(came(self.parts(ctx, digest.as_str()).is_some_and(|parts| parts.managed)));
         }
         let inner = self.inner(ctx, contents);
-        inner.blobs.contains(digest.as_str())
-            || inner.children.get(digest.as_str()).is_some_and(|child| child.imported)
+        if let Some(managed) = inner.blobs.get(digest.as_str()) {
+            return Some(came(*managed));
+        }
+        let child = inner.children.get(digest.as_str())?;
+        child.imported.then_some(Came::Elsewhere)
+    }
+
+    /// The images of the history that content belongs to: themselves, their parts, their children's.
+    pub(super) fn holders<'c>(&self, ctx: &Ctx, contents: &'c Contents, digest: &Digest) -> HashSet<&'c str> {
+        let images = contents.images.keys().map(String::as_str);
+        images.filter(|image| self.is_part(ctx, image, digest.as_str(), oci::limits::INDEX_DEPTH)).collect()
+    }
+
+    fn is_part(&self, ctx: &Ctx, image: &str, digest: &str, depth: usize) -> bool {
+        if image == digest {
+            return true;
+        }
+        let Some(parts) = self.parts(ctx, image).filter(|_| depth > 0) else { return false };
+        parts.blobs().any(|blob| blob == digest)
+            || parts.children.iter().any(|(child, _)| self.is_part(ctx, child, digest, depth - 1))
     }
 
     /// Everything that a stream needs to be kept: also what its pushed lists name.
@@ -197,7 +216,7 @@ impl Shelf {
         let mut add = |text: &str| needed.extend(Digest::parse(text));
         let inner = self.inner(ctx, contents);
         contents.images.keys().for_each(|image| add(image));
-        inner.blobs.iter().for_each(|blob| add(blob));
+        inner.blobs.keys().for_each(|blob| add(blob));
         for digest in inner.children.keys() {
             add(digest);
             if let Some(parts) = self.parts(ctx, digest) {
@@ -227,9 +246,12 @@ impl Contents {
 }
 
 impl Inner {
-    fn add_blobs(&mut self, parts: &ImageParts) {
-        self.blobs.extend(parts.layers.iter().map(|layer| layer.name.clone()));
-        self.blobs.extend(parts.config.clone().filter(|config| !config.is_empty()));
+    fn add_blobs(&mut self, parts: &ImageParts, managed: bool) {
+        let layers = parts.layers.iter().map(|layer| &layer.name);
+        let blobs = layers.chain(parts.config.as_ref().filter(|config| !config.is_empty()));
+        for blob in blobs {
+            *self.blobs.entry(blob.clone()).or_default() |= managed;
+        }
     }
 }
 

@@ -7,15 +7,19 @@ mod access;
 mod catalog;
 mod contents;
 mod images;
+pub mod measures;
+mod places;
 mod push;
+mod storage;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::registry::{FileBlobs, Origin, Registry, RequestBody, Settings, Surroundings};
+use ::registry::{Error, MetricsAccess, Origin, Registry, RequestBody, Settings, Surroundings};
 use http::{Request, Response, header};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
@@ -38,22 +42,42 @@ const COLLECT_PERIOD: Duration = Duration::from_secs(3600);
 /// # Errors
 /// When its directories cannot be used or its records cannot be read.
 pub async fn open(ctx: &Ctx) -> io::Result<Arc<Registry>> {
-    let root = ctx.settings.data_dir.join(DIRECTORY);
-    let blobs = Arc::new(FileBlobs::open(&root)?);
-    let (clock, random) = (ctx.clock, Arc::clone(ctx));
+    let inner = storage::open(ctx, &ctx.settings.data_dir.join(DIRECTORY))?;
+    ctx.tasks.spawn("registry storage", storage::watch(Arc::clone(ctx), Arc::clone(&inner)));
+    let blobs = Arc::new(storage::Measured { ctx: Arc::clone(ctx), inner });
+    let (clock, random, counted) = (ctx.clock, Arc::clone(ctx), Arc::clone(ctx));
     let around = Surroundings {
         now: Box::new(move || u64::try_from(clock.timestamp().as_second()).unwrap_or(0)),
         random: Box::new(move |buffer| random.random.fill(buffer)),
+        spawn: spawner(ctx),
+        counters: Box::new(move || counted.metrics.images.text()),
     };
     let catalog = Arc::new(Streams::new(Arc::clone(ctx)));
     let access = Arc::new(Rights::new(Arc::clone(ctx)));
     let store = Arc::clone(&ctx.store);
-    let registry = Arc::new(Registry::new(catalog, access, blobs, store, around, Settings::default()));
+    let own = &ctx.settings.registry;
+    let metrics = own.metrics.enabled.then(|| MetricsAccess { secret: own.metrics.secret.clone() });
+    let settings = Settings { mirror: own.mirror, metrics, ..Settings::default() };
+    let registry = Arc::new(Registry::new(catalog, access, blobs, store, around, settings));
     let left = registry.recover().await.map_err(io::Error::other)?;
     if left > 0 {
         info!(left, "removed what unfinished uploads left behind");
     }
     Ok(registry)
+}
+
+/// Transfers from other registries end with the server; nothing of them counts before they are whole.
+fn spawner(ctx: &Ctx) -> ::registry::Spawn {
+    let tasks = ctx.tasks.clone();
+    Box::new(move |transfer| {
+        let stop = tasks.clone();
+        tasks.spawn_small(async move {
+            tokio::select! {
+                () = transfer => {}
+                () = stop.stopping() => {}
+            }
+        });
+    })
 }
 
 /// Starts to listen. On a loopback address the registry speaks plain HTTP, as clients expect of one there; elsewhere TLS.
@@ -67,6 +91,7 @@ pub fn start(
     let tls = Some(tls).filter(|_| !address.ip().is_loopback());
     let handler = Arc::new(Front { ctx: Arc::clone(ctx), registry: Arc::clone(registry) });
     ctx.tasks.spawn("registry", listen::serve(listener, tls, handler, ctx.tasks.clone()));
+    crate::account_secrets::start(ctx);
     ctx.tasks.spawn("registry collection", collect(Arc::clone(ctx), Arc::clone(registry)));
 }
 
@@ -107,11 +132,19 @@ impl Handler for Front {
 impl Front {
     async fn answer(&self, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
         let start = Instant::now();
-        let origin = Origin { tls: peer.tls, request_id: self.ctx.random.uid() };
+        let address = peer.address.map(|address| address.ip());
+        let origin = Origin { tls: peer.tls, address, request_id: self.ctx.random.uid() };
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let measures = &self.ctx.metrics.images;
+        let in_flight = measures.begin(request.body().size_hint().exact());
         let request = request.map(|body| RequestBody::new(body.map_err(Into::into)));
-        let response = Arc::clone(&self.registry).answer(origin.clone(), request).await;
+        let response = match self.ctx.storage_trouble.load().as_ref() {
+            Some(why) => Error::unavailable(why).into_response(),
+            None => Arc::clone(&self.registry).answer(origin.clone(), request).await,
+        };
+        drop(in_flight);
         let (code, seconds) = (response.status().as_u16(), start.elapsed().as_secs_f64());
+        measures.answered(&method, &path, &response, seconds);
         if code >= 500 {
             error!(%method, path, code, request_id = origin.request_id, "a request to the registry failed");
         }

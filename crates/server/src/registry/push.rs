@@ -4,12 +4,13 @@
 use ::registry::{Life, Push, PushError, Pushed, Subject};
 use machinery::image::{GROUP, Image, ImageStream, ImageStreamMapping};
 use machinery::meta::ObjectMeta;
-use machinery::status::ApiError;
+use machinery::status::{ApiError, GroupResource};
 use store::{CommitError, Txn};
 
 use super::access::actor;
 use super::catalog::failed;
 use super::images;
+use crate::admission;
 use crate::auth::{self, Actor};
 use crate::context::Ctx;
 use crate::ledger::Cause;
@@ -35,6 +36,9 @@ pub(super) async fn put(ctx: &Ctx, push: Push<'_>) -> Result<Pushed, PushError> 
         let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
         PushError::Invalid(texts.join(", "))
     })?;
+    let of = GroupResource::new(GROUP, RESOURCE);
+    let (project, name) = (push.repository.project(), push.repository.name());
+    admission::limits::admit_image(ctx, project, of, name, &image).map_err(|error| refused(&error))?;
     match push.tag {
         None => by_digest(ctx, &push, image).await,
         Some(tag) => by_tag(ctx, &push, tag, image).await,

@@ -5,11 +5,13 @@
 use machinery::json;
 use machinery::query;
 use machinery::status::ApiError;
+use serde_json::Value;
 use store::Key;
 
 use super::call::Call;
 use super::reply::Reply;
-use crate::ledger::{self, PAGE};
+use crate::deliver::{self, Outcome};
+use crate::ledger::{self, PAGE, Row};
 
 /// GET.
 ///
@@ -33,14 +35,31 @@ pub(super) async fn get(call: &Call) -> Result<Reply, ApiError> {
     if let Some(tag) = tag {
         rows.retain(|row| row.tag == tag);
     }
+    let items = with_outcomes(call, stream, rows).await?;
     let mut metadata = serde_json::Map::new();
     if let Some(next) = next {
         metadata.insert("continue".to_owned(), next.name().to_owned().into());
     }
-    let list = serde_json::json!({ "metadata": metadata, "items": rows });
+    let list = serde_json::json!({ "metadata": metadata, "items": items });
     let mut bytes = json::with_type(call.resource.kind, &call.resource.api_version(), &list);
     bytes.push(b'\n');
     Ok(Reply::plain(200, bytes))
+}
+
+/// The rows, each with what triggers did for it.
+async fn with_outcomes(call: &Call, stream: &str, rows: Vec<Row>) -> Result<Vec<Value>, ApiError> {
+    let first = rows.first().map(|row| row.name.clone()).unwrap_or_default();
+    let known = deliver::outcomes(&call.ctx, call.namespace(), stream, &first).await;
+    let known = known.map_err(|error| ApiError::unavailable(error.to_string()))?;
+    let show = |row: Row| {
+        let triggered: Vec<&Outcome> = known.iter().filter(|outcome| outcome.r#move == row.name).collect();
+        let mut shown = serde_json::to_value(&row).expect("a row is plain data");
+        if !triggered.is_empty() {
+            shown["triggered"] = serde_json::to_value(triggered).expect("outcomes are plain data");
+        }
+        shown
+    };
+    Ok(rows.into_iter().map(show).collect())
 }
 
 fn position(call: &Call, stream: &str, token: &str) -> Result<Key, ApiError> {

@@ -5,6 +5,8 @@
 
 mod account_tokens;
 mod call;
+mod consumers;
+mod deliveries;
 mod fields;
 mod identity;
 mod image_tags;
@@ -25,6 +27,7 @@ mod strategy;
 mod stream_images;
 mod stream_tags;
 mod tag_writes;
+mod upstreams;
 mod watch;
 mod workloads;
 mod write;
@@ -40,6 +43,7 @@ use machinery::request::{RequestInfo, Verb};
 use machinery::status::ApiError;
 
 pub use call::Call;
+pub use deliveries::make;
 pub use reply::Reply;
 pub use watch::watch;
 pub use workloads::{put_workload, start_build, tell};
@@ -83,6 +87,9 @@ fn offered(resource: &Resource) -> negotiate::Offer {
                 | View::Signature
                 | View::StreamSecrets
                 | View::Ledger
+                | View::Upstream
+                | View::Consumers
+                | View::Retry
                 | View::RollOut
                 | View::StartBuild
                 | View::Review
@@ -91,7 +98,7 @@ fn offered(resource: &Resource) -> negotiate::Offer {
                 | View::AccountToken
         )
     );
-    let protobuf = machinery::protobuf::transcode::is_offered(resource.group, resource.kind);
+    let protobuf = machinery::protobuf::transcode::is_offered(&resource.api_version(), resource.kind);
     negotiate::Offer { protobuf, table, metadata: !plain_only, discovery: false }
 }
 
@@ -152,6 +159,9 @@ pub async fn dispatch(call: &Call) -> Result<Reply, ApiError> {
             View::Signature => signatures::answer(call).await,
             View::Project | View::ProjectRequest => projects::answer(call, view).await,
             View::Ledger => ledger::get(call).await,
+            View::Upstream => upstreams::answer(call),
+            View::Consumers => consumers::get(call),
+            View::Retry => deliveries::retry(call).await,
             View::WorkloadStatus => workloads::status(call).await,
             View::RollOut => workloads::roll_out(call).await,
             View::StartBuild => workloads::build(call).await,

@@ -1,4 +1,5 @@
-//! Projects: namespaces as OpenShift's clients name them. Everybody sees those that they have rights in.
+//! Projects: namespaces as OpenShift's clients name them. Everybody sees those that they have rights in. Errors name the
+//! namespace, which is what there is or is not.
 
 use bytes::Bytes;
 use machinery::field::FieldError;
@@ -49,8 +50,7 @@ pub(super) async fn answer(call: &Call, view: View) -> Result<Reply, ApiError> {
         Verb::Create => {
             let project: Plain = Plain::body(call)?;
             check_length(call, &project.metadata.name)?;
-            let made =
-                write::create::<Plain>(&namespaces, project).await.map_err(|error| renamed(call, error))?;
+            let made = write::create::<Plain>(&namespaces, project).await?;
             Ok(render(call.resource, 201, &made))
         }
         Verb::Update => {
@@ -58,16 +58,15 @@ pub(super) async fn answer(call: &Call, view: View) -> Result<Reply, ApiError> {
             let old = find(call, &namespaces)?;
             keep_labels(call, &old.object, &project)?;
             let made = write::update::<Plain>(&namespaces, project).await;
-            made.map(|made| render(call.resource, 200, &made)).map_err(|error| renamed(call, error))
+            made.map(|made| render(call.resource, 200, &made))
         }
         Verb::Patch => {
             let made = write::patch::<Plain>(&namespaces).await;
-            made.map(|(code, made)| render(call.resource, code, &made)).map_err(|error| renamed(call, error))
+            made.map(|(code, made)| render(call.resource, code, &made))
         }
         Verb::Delete => {
             let options = delete_options(call)?;
-            let deleted =
-                write::delete::<Plain>(&namespaces, &options).await.map_err(|error| renamed(call, error))?;
+            let deleted = write::delete::<Plain>(&namespaces, &options).await?;
             match deleted {
                 Deleted::Gone(_) | Deleted::Held(_) => Ok(Reply::status(200, &Status::success())),
             }
@@ -112,22 +111,9 @@ fn keep_labels(call: &Call, old: &Plain, new: &Plain) -> Result<(), ApiError> {
 fn find(call: &Call, namespaces: &Call) -> Result<Loaded<Plain>, ApiError> {
     let key = namespaces.resource.key("", &call.info.name);
     crate::streams::load_entry(&call.ctx, &key)?
-        .ok_or_else(|| ApiError::not_found(call.of(), &call.info.name))
+        .ok_or_else(|| ApiError::not_found(namespaces.of(), &call.info.name))
 }
 
 fn render(resource: &'static Resource, code: u16, project: &Loaded<Plain>) -> Reply {
     Reply::object(code, plain_object(resource, &project.object))
-}
-
-/// Errors name the resource of the request, not what it is stored as.
-fn renamed(call: &Call, mut error: ApiError) -> ApiError {
-    let of = call.of();
-    error.0.message = error.0.message.replacen("namespaces ", &format!("{of} "), 1);
-    if let Some(details) = &mut error.0.details
-        && details.kind == "namespaces"
-    {
-        details.kind = of.resource.to_owned();
-        details.group = of.group.to_owned();
-    }
-    error
 }

@@ -44,7 +44,7 @@ fn pull_secrets(call: &Call, namespace: &str) -> Vec<(Entry, Plain)> {
         if !PULL_TYPES.contains(&kind) {
             continue;
         }
-        if let Ok(secret) = streams::decode::<Plain>(&call.ctx, entry)
+        if let Ok(secret) = streams::decode::<Plain>(entry)
             && secret.object.metadata().annotations.get(EXCLUDE_SECRET).is_none_or(|value| value != "true")
         {
             found.push((entry.clone(), secret.object));

@@ -2,8 +2,6 @@
 //!
 //! The verbs themselves are generic and live beside this module. A strategy never answers requests.
 
-use std::sync::PoisonError;
-
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use machinery::decode::{self, Decoded};
@@ -20,7 +18,8 @@ use super::call::Call;
 use crate::admission::quota;
 use crate::auth::rbac;
 use crate::context::Ctx;
-use crate::control::decide;
+use crate::deliver::outbox;
+use crate::hooks;
 use crate::ledger::{self, Cause};
 use crate::plain::{Plain, PlainRules};
 use crate::resource::{Resource, Source};
@@ -110,8 +109,6 @@ impl Strategy for ImageStream {
                 let of = GroupResource::new(call.resource.group, call.resource.plural);
                 quota::admit(&call.ctx, call.resource, &call.info.namespace, of, &name)?;
             }
-            let complaints = decide::complaints(&new);
-            call.warnings.lock().unwrap_or_else(PoisonError::into_inner).extend(complaints);
             let write = streams::Write {
                 namespace: &call.info.namespace,
                 name: &name,
@@ -141,7 +138,14 @@ impl Strategy for ImageStream {
             actor: &call.actor,
             reason: "the stream was deleted",
         };
-        entry.rows(&moves, |_| machinery::time::Time::ZERO, |_| Cause::Tag)
+        let mut writes = entry.rows(&moves, |_| machinery::time::Time::ZERO, |_| Cause::Tag);
+        let told = outbox::note(&call.ctx, entry.namespace, entry.stream, &writes);
+        if told.is_some() {
+            // Before the commit: the task may look too early, and then looks again by itself.
+            call.ctx.outbox.wake();
+        }
+        writes.extend(told);
+        writes
     }
 }
 
@@ -226,8 +230,9 @@ impl Strategy for Plain {
         }
     }
 
-    fn unconditional_update(_: &Resource) -> bool {
-        true
+    /// Kubernetes' own kinds may be written blindly, OpenShift's may not.
+    fn unconditional_update(resource: &Resource) -> bool {
+        !resource.group.ends_with("openshift.io")
     }
 
     fn garbage_collected(_: &Resource) -> bool {
@@ -246,6 +251,10 @@ impl Strategy for Plain {
             let is_rbac = call.resource.group == rbac::GROUP;
             (rules.prepare)(&mut new, before);
             super::workloads::admit(call, &mut new, before);
+            super::deliveries::admit(call, &new, before)?;
+            if call.resource.kind == "Hook" {
+                hooks::admit(&call.ctx, &call.actor, &mut new, dry_run).await?;
+            }
             prepare_generation(rules, &mut new, before);
             let scope = if call.resource.namespaced { Scope::Namespaced } else { Scope::Cluster };
             let names = match (rules.label_names, is_rbac) {

@@ -52,7 +52,7 @@ fn get(call: &Call) -> Result<Reply, ApiError> {
     {
         return Ok(Reply::object(200, bytes));
     }
-    let stream = decorated(call, streams::decode::<ImageStream>(&call.ctx, entry)?.object);
+    let stream = decorated(call, streams::decode::<ImageStream>(entry)?.object);
     let Some(name) = stream_tag::head_image(&stream, tag) else {
         return Err(ApiError::not_found(call.of(), &call.info.name));
     };
@@ -75,7 +75,7 @@ pub(super) async fn streams_of(call: &Call) -> Result<(Vec<ImageStream>, ListOpt
     let listed = read::list_entries(&call.to(resource::streams()), &options).await?;
     let mut found = Vec::with_capacity(listed.entries.len());
     for entry in &listed.entries {
-        found.push(decorated(call, streams::decode::<ImageStream>(&call.ctx, entry)?.object));
+        found.push(decorated(call, streams::decode::<ImageStream>(entry)?.object));
     }
     Ok((found, options))
 }

@@ -285,26 +285,31 @@ impl Watch {
                 }
             }
             Form::Metadata(version) | Form::MetadataList(version) => {
-                plain_frame(word, &respond::metadata_only(&object, version))
+                self.metadata_frame(word, &object, version)
             }
-            _ => self.object_frame(word, self.resource.kind, &object),
+            _ => self.object_frame(word, &self.resource.api_version(), self.resource.kind, &object),
         }
     }
 
     /// A frame with an object in the encoding that this watcher asked for.
-    fn object_frame(&self, word: &str, kind: &str, object: &[u8]) -> Bytes {
+    fn object_frame(&self, word: &str, api_version: &str, kind: &str, object: &[u8]) -> Bytes {
         if self.encoding != Encoding::Protobuf {
             return plain_frame(word, object);
         }
-        match transcode::frame(word, kind, object) {
+        match transcode::frame(word, api_version, kind, object) {
             Ok(frame) => frame.into(),
             Err(why) => self.error_frame(&ApiError::internal(&format!("no protobuf of an event: {why}"))),
         }
     }
 
+    fn metadata_frame(&self, word: &str, object: &[u8], version: MetaVersion) -> Bytes {
+        let metadata = respond::metadata_only(object, version);
+        self.object_frame(word, version.api_version(), "PartialObjectMetadata", &metadata)
+    }
+
     fn error_frame(&self, error: &ApiError) -> Bytes {
         let status = machinery::json::with_type("Status", "v1", &*error.0);
-        self.object_frame("ERROR", "Status", &status)
+        self.object_frame("ERROR", "v1", "Status", &status)
     }
 
     fn fell_behind(&self) -> Bytes {
@@ -338,9 +343,9 @@ impl Watch {
                 plain_frame("BOOKMARK", &printer::empty(self.resource, metadata, layout, columns))
             }
             Form::Metadata(version) | Form::MetadataList(version) => {
-                plain_frame("BOOKMARK", &respond::metadata_only(&object, version))
+                self.metadata_frame("BOOKMARK", &object, version)
             }
-            _ => self.object_frame("BOOKMARK", self.resource.kind, &object),
+            _ => self.object_frame("BOOKMARK", &self.resource.api_version(), self.resource.kind, &object),
         }
     }
 }

@@ -167,6 +167,8 @@ pub(super) async fn update<T: Strategy>(call: &Call, new: T) -> Result<Loaded<T>
             return Err(ApiError::modified(call.of(), &call.info.name));
         }
         let mut new = new.clone();
+        // Who names no version means whichever is there.
+        new.metadata_mut().resource_version = old.revision.to_string();
         track(call, &old, &mut new)?;
         match replace(call, &old, new, options.dry_run).await {
             Err(error) if error.is_conflict() && version.is_empty() => {}

@@ -126,7 +126,7 @@ impl World {
         let random = Random::seeded(seed);
         let keys = tempfile::tempdir().unwrap();
         let signer = crate::auth::Signer::open(keys.path()).unwrap();
-        let authenticator = Authenticator::new(TOKEN, signer, None, None);
+        let authenticator = Authenticator::new(TOKEN, signer, None, None, None);
         let built = serve::context(settings(), clock, random, store, authenticator).await.unwrap();
         let mut context = Arc::into_inner(built).expect("nobody else has the context yet");
         context.transport = Arc::clone(&network.transport) as Arc<dyn Transport>;
@@ -184,5 +184,8 @@ fn settings() -> Settings {
         audit: crate::settings::AuditSettings { log: "off".to_owned(), ..Default::default() },
         login: None,
         front_proxy: None,
+        registry: Default::default(),
+        oidc: None,
+        webhooks: Default::default(),
     }
 }

@@ -196,7 +196,7 @@ fn canonical_repository(reference: Reference) -> String {
 }
 
 /// `*` stands for any text, `?` for any one character.
-fn wildcard_match(text: &str, pattern: &str) -> bool {
+pub(crate) fn wildcard_match(text: &str, pattern: &str) -> bool {
     let (text, pattern) = (text.as_bytes(), pattern.as_bytes());
     let (mut t, mut p) = (0, 0);
     // Where to go on when the text after the last `*` does not fit: the star takes one more byte.

@@ -20,6 +20,7 @@ mod rules;
 
 use std::sync::Arc;
 
+pub(crate) use allowed::wildcard_match;
 pub use allowed::{AllowedError, AllowedRegistries, Exempt, Transport};
 pub use history::{Added, add_tag_event, follow};
 pub use limits::StreamLimits;

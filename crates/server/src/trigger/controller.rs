@@ -50,7 +50,7 @@ pub async fn run(ctx: Ctx) {
             Some(change) = changes.next() => match change {
                 Change::Missed => relist(&ctx, &mut index, &queue),
                 Change::Stream(stream) => index.followers(&stream).for_each(|key| queue.add(key.clone())),
-                Change::Workload(key, entry) => note(&ctx, &mut index, &queue, key, entry.as_ref()),
+                Change::Workload(key, entry) => note(&mut index, &queue, key, entry.as_ref()),
             },
             Some((key, done)) = at_work.next() => queue.done(&key, done),
             key = queue.next(), if at_work.len() < AT_WORK => {
@@ -65,7 +65,7 @@ pub async fn run(ctx: Ctx) {
 }
 
 /// The table's entry of a kind.
-fn resource_of(kind: Workload) -> &'static Resource {
+pub(crate) fn resource_of(kind: Workload) -> &'static Resource {
     let mut stored = RESOURCES.iter().filter(|entry| entry.is_stored());
     stored.find(|entry| Workload::of(entry) == Some(kind)).expect("the table lists every workload")
 }
@@ -76,7 +76,7 @@ fn relist(ctx: &Ctx, index: &mut Index, queue: &Queue<ObjectKey>) {
     let snapshot = ctx.cache.snapshot();
     for kind in FOLLOWERS {
         for entry in snapshot.range(&resource_of(kind).prefix(), None) {
-            note(ctx, index, queue, object_key(kind, entry), Some(entry));
+            note(index, queue, object_key(kind, entry), Some(entry));
         }
     }
 }
@@ -87,8 +87,8 @@ fn object_key(kind: Workload, entry: &Entry) -> ObjectKey {
 }
 
 /// Notes what a workload follows now and wants it looked at if that (or a complaint about it) is possible.
-fn note(ctx: &Ctx, index: &mut Index, queue: &Queue<ObjectKey>, key: ObjectKey, entry: Option<&Entry>) {
-    let object = entry.filter(|entry| may_follow(key.kind, entry)).map(|entry| decode::<Plain>(ctx, entry));
+fn note(index: &mut Index, queue: &Queue<ObjectKey>, key: ObjectKey, entry: Option<&Entry>) {
+    let object = entry.filter(|entry| may_follow(key.kind, entry)).map(decode::<Plain>);
     match object {
         Some(Ok(object)) => {
             index.set(&key, streams(key.kind, &object.object));

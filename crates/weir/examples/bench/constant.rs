@@ -56,5 +56,8 @@ fn settings(data: &Path, address: SocketAddr) -> Settings {
         audit: server::settings::AuditSettings { log: "off".to_owned(), ..Default::default() },
         login: None,
         front_proxy: None,
+        registry: Default::default(),
+        oidc: None,
+        webhooks: Default::default(),
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     registry::Registries,
     replay::{
         Peer,
-        case::{Case, Difference, Limits, PATIENCE},
+        case::{Case, Difference, Limits, PATIENCE, Waits},
         names::Names,
         ratchet::Ratchet,
     },
@@ -40,9 +40,10 @@ const LINES: usize = 40;
 async fn recorded_cases_agree() {
     let place = Place::open().await;
     let filter = setting("WEIR_CASES").unwrap_or_default();
-    let cases: Vec<Case> =
+    let mut cases: Vec<Case> =
         case_files().iter().map(|file| Case::read(file)).filter(|case| case.name.contains(&filter)).collect();
     assert!(!cases.is_empty(), "no case's name contains {filter:?}");
+    Waits::read(&recording("waits.json")).insert(&mut cases);
     let (agreed, known) = (recording("agreed.txt"), recording("known-differences.json"));
     let ratchet = Ratchet::read(&agreed, &known, "cases");
 

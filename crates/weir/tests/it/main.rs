@@ -8,8 +8,13 @@ mod api;
 mod audit;
 mod badinput;
 mod cli;
+mod clients;
 mod conformance;
 mod crash;
+mod hooks;
+mod hostile;
+mod integrated;
+mod receiver;
 mod registry;
 mod replay;
 mod screen;
@@ -17,6 +22,8 @@ mod server;
 mod session;
 mod transcript;
 mod upstream;
+mod watches;
+mod webhooks;
 
 use std::path::PathBuf;
 

@@ -20,8 +20,8 @@ use tempfile::TempDir;
 use crate::{random_hex, recording};
 
 /// Who may pull from the private registry.
-const USER: &str = "puller";
-const PASSWORD: &str = "s3cret";
+pub(crate) const USER: &str = "puller";
+pub(crate) const PASSWORD: &str = "s3cret";
 
 /// How long a registry may take to listen, in polls of this length.
 const POLL: Duration = Duration::from_millis(10);
@@ -140,7 +140,7 @@ fn free_port() -> u16 {
 }
 
 /// The cheapest bcrypt there is: every request of the private registry is checked against it.
-fn password_file() -> Vec<u8> {
+pub(crate) fn password_file() -> Vec<u8> {
     let output = Command::new("htpasswd")
         .args(["-n", "-b", "-B", "-C", "4", USER, PASSWORD])
         .output()

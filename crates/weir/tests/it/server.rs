@@ -32,6 +32,9 @@ use crate::api::{Api, Request};
 /// What clients see as the integrated registry; the recordings were made with this name.
 const INTERNAL_REGISTRY: &str = "172.30.56.218:5000";
 
+/// The configuration file, where there is one.
+const CONFIGURATION: &str = "config.yaml";
+
 /// A start takes 200 ms at most on an idle machine; this one is allowed to be busy.
 const START: Duration = Duration::from_secs(30);
 /// A server that was told to stop has this long.
@@ -42,6 +45,7 @@ const POLL: Duration = Duration::from_millis(5);
 #[derive(Debug, Deserialize)]
 struct Listening {
     api: String,
+    registry: String,
     pid: u32,
 }
 
@@ -56,9 +60,42 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one on an empty folder.
     pub(crate) async fn start() -> Self {
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder for a server");
-        let process = spawn(folder.path());
-        let listening = Listening { api: String::new(), pid: process.id() };
+        Self::start_in(folder(), serve).await
+    }
+
+    /// Starts one whose files cannot grow over so many blocks of 512 bytes, as on a full disk. Started again, it can.
+    pub(crate) async fn start_limited(blocks: u32) -> Self {
+        Self::start_in(folder(), |data| {
+            let plain = serve(data);
+            let mut limited = Command::new("sh");
+            // Writes beyond the limit fail then, where they would kill the process otherwise.
+            let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+            limited
+                .arg("-c")
+                .arg(script)
+                .arg(plain.get_program())
+                .args(plain.get_args())
+                .stdin(Stdio::null());
+            limited
+        })
+        .await
+    }
+
+    /// Starts one with a configuration file, in which `{folder}` is the folder that holds it and these other files. Its
+    /// registry is known by its address.
+    pub(crate) async fn configured(text: &str, files: &[(&str, &[u8])]) -> Self {
+        let folder = folder();
+        for (name, bytes) in files {
+            fs::write(folder.path().join(name), bytes).expect("a file is written");
+        }
+        let text = text.replace("{folder}", folder.path().to_str().expect("folders have names of text"));
+        fs::write(folder.path().join(CONFIGURATION), text).expect("the configuration is written");
+        Self::start_in(folder, serve).await
+    }
+
+    async fn start_in(folder: TempDir, command: impl FnOnce(&Path) -> Command) -> Self {
+        let process = spawn(command(&data(folder.path())), folder.path());
+        let listening = Listening { api: String::new(), registry: String::new(), pid: process.id() };
         let mut server = Self { folder, process, listening };
         server.wait_until_ready().await;
         server
@@ -68,6 +105,11 @@ impl Server {
     pub(crate) fn api(&self) -> Api {
         let ca = fs::read(self.data().join("ca.crt")).expect("ca.crt is there");
         Api::new(&self.listening.api, Some(&self.token()), Some(&ca))
+    }
+
+    /// `HOST:PORT` of the integrated registry.
+    pub(crate) fn registry(&self) -> &str {
+        &self.listening.registry
     }
 
     pub(crate) fn token(&self) -> String {
@@ -111,6 +153,13 @@ impl Server {
         self.process.wait().expect("the server has ended");
     }
 
+    /// The running process, for those who want to end it while others use the server.
+    pub(crate) fn process(&self) -> Process {
+        Process(
+            i32::try_from(self.process.id()).ok().and_then(Pid::from_raw).expect("a process has a number"),
+        )
+    }
+
     /// Asks the server to stop, and does not wait.
     pub(crate) fn terminate(&self) {
         let pid =
@@ -136,7 +185,7 @@ impl Server {
             self.process.try_wait().expect("the server can be waited for").is_some(),
             "the server still runs"
         );
-        self.process = spawn(self.folder.path());
+        self.process = spawn(serve(&self.data()), self.folder.path());
         self.wait_until_ready().await;
     }
 
@@ -173,6 +222,17 @@ impl Server {
     }
 }
 
+/// A running server's process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Process(Pid);
+
+impl Process {
+    /// Ends it as a power cut would.
+    pub(crate) fn kill9(self) {
+        kill_process(self.0, Signal::KILL).expect("the server can be killed");
+    }
+}
+
 impl Drop for Server {
     #[expect(
         clippy::print_stderr,
@@ -201,8 +261,13 @@ fn serve(data: &Path) -> Command {
         .arg("--data-dir")
         .arg(data)
         .args(["--listen", "127.0.0.1:0", "--registry-listen", "127.0.0.1:0"])
-        .args(["--internal-registry-hostname", INTERNAL_REGISTRY])
         .stdin(Stdio::null());
+    let configuration = data.with_file_name(CONFIGURATION);
+    if configuration.exists() {
+        command.arg("--config").arg(configuration);
+    } else {
+        command.args(["--internal-registry-hostname", INTERNAL_REGISTRY]);
+    }
     command
 }
 
@@ -244,13 +309,13 @@ impl Pipe {
     }
 }
 
-fn spawn(folder: &Path) -> Child {
+fn spawn(mut command: Command, folder: &Path) -> Child {
     let log = fs::File::options().create(true).append(true).open(folder.join("log")).expect("a log");
-    serve(&data(folder))
-        .stdout(log.try_clone().expect("a second handle"))
-        .stderr(log)
-        .spawn()
-        .expect("weir starts")
+    command.stdout(log.try_clone().expect("a second handle")).stderr(log).spawn().expect("weir starts")
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder for a server")
 }
 
 fn data(folder: &Path) -> PathBuf {

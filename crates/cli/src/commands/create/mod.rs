@@ -1,6 +1,7 @@
 //! `create`: objects from files, or from flags for the kinds that people make by hand.
 
 mod access;
+mod hook;
 mod kinds;
 mod secret;
 mod stream;
@@ -90,6 +91,8 @@ enum Kind {
     Role(access::RoleArgs),
     /// Give a role to users, groups or service accounts
     Rolebinding(access::BindingArgs),
+    /// Make a hook that registries call when an image changes
+    Hook(hook::HookArgs),
     /// Ask for a token of a service account
     Token(access::TokenArgs),
 }
@@ -123,6 +126,7 @@ pub(crate) async fn run(app: &App, args: Args) -> Result<(), Failure> {
         Some(Kind::Deployment(own)) => kinds::deployment(app, own).await,
         Some(Kind::Role(own)) => access::role(app, own).await,
         Some(Kind::Rolebinding(own)) => access::binding(app, own).await,
+        Some(Kind::Hook(own)) => hook::hook(app, own).await,
         Some(Kind::Token(own)) => access::token(app, own).await,
     }
 }

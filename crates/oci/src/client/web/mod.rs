@@ -30,6 +30,8 @@ pub struct WebSettings {
     pub addresses: AddressPolicy,
     /// The `User-Agent`; empty for none.
     pub user_agent: String,
+    /// Proxies of the environment are not used: a proxy resolves names where nobody asks the policy.
+    pub no_proxy: bool,
 }
 
 /// Sends requests over the network.
@@ -38,6 +40,7 @@ pub struct WebTransport {
     roots: Vec<Certificate>,
     addresses: AddressPolicy,
     user_agent: String,
+    no_proxy: bool,
     /// Made when first needed: reading the system's certificates takes a while, and many never import.
     clients: Mutex<[Option<Client>; 4]>,
 }
@@ -55,8 +58,8 @@ impl WebTransport {
             }
             roots.extend(certificates);
         }
-        let (addresses, user_agent) = (settings.addresses, settings.user_agent);
-        Ok(Self { roots, addresses, user_agent, clients: Mutex::default() })
+        let WebSettings { addresses, user_agent, no_proxy, .. } = settings;
+        Ok(Self { roots, addresses, user_agent, no_proxy, clients: Mutex::default() })
     }
 
     fn client(&self, trust: Trust, direct: bool) -> Result<Client, TransportError> {
@@ -116,7 +119,8 @@ impl Transport for WebTransport {
             {
                 return Err(TransportError::AddressRefused(address.to_string()));
             }
-            let direct = literal.is_some_and(|address| address.ip().to_canonical().is_loopback())
+            let direct = self.no_proxy
+                || literal.is_some_and(|address| address.ip().to_canonical().is_loopback())
                 || url.host_str().is_some_and(|host| host == "localhost");
             match self.client(trust, direct)?.execute(request).await {
                 Ok(answer) => {

@@ -77,7 +77,10 @@ async fn answers_come_as_they_are() {
     for (answer, expected) in [
         ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", Ok("ok")),
         ("HTTP/1.1 302 Found\r\nlocation: /y\r\ncontent-length: 5\r\n\r\nmoved", Ok("moved")),
-        ("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort", Err("unexpected EOF")),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort",
+            Err("the answer ended before all of it had come: unexpected EOF"),
+        ),
         ("", Err("EOF")),
     ] {
         let (result, ()) =

@@ -138,7 +138,7 @@ async fn authorize(
         return Ok(challenge(Some(why)));
     }
     let Some((user, password)) = basic(asked.headers) else { return Ok(challenge(None)) };
-    if !check(ctx, login, peer, &user, password).await? {
+    if !check(ctx, login, peer.address.map(|address| address.ip()), &user, password).await? {
         return Ok(challenge(None));
     }
     info!(user, "logged in");
@@ -163,15 +163,15 @@ async fn authorize(
 }
 
 /// Whether a password is right. Whoever is wrong too often waits.
-async fn check(
+pub(super) async fn check(
     ctx: &Ctx,
     login: &Login,
-    peer: &Peer,
+    address: Option<IpAddr>,
     user: &str,
     password: String,
 ) -> Result<bool, ApiError> {
     let mut keys = vec![format!("user {user}")];
-    if let Some(address) = peer.address.map(|address| address.ip()).filter(|ip: &IpAddr| !ip.is_loopback()) {
+    if let Some(address) = address.filter(|ip| !ip.is_loopback()) {
         keys.push(format!("address {address}"));
     }
     let wait = login.throttle.wait(&keys, Instant::now());

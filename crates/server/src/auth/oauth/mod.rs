@@ -8,6 +8,8 @@ mod endpoints;
 mod htpasswd;
 mod throttle;
 
+use std::net::IpAddr;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use machinery::status::ApiError;
@@ -65,13 +67,52 @@ impl Login {
     }
 }
 
+/// Who logs in with a name and a password; `None` when either is wrong, or nobody logs in that way.
+///
+/// # Errors
+/// 429 for those who guess.
+pub async fn password_owner(
+    ctx: &Ctx,
+    address: Option<IpAddr>,
+    user: &str,
+    password: &str,
+) -> Result<Option<Actor>, ApiError> {
+    let Some(login) = &ctx.authenticator.login else { return Ok(None) };
+    if user.is_empty() || !endpoints::check(ctx, login, address, user, password.to_owned()).await? {
+        return Ok(None);
+    }
+    Ok(Some(person(user)))
+}
+
+/// A token for a person who has shown who they are.
+///
+/// # Errors
+/// When the store does not take it.
+pub async fn short_token(ctx: &Ctx, client: &str, user: &str, seconds: i64) -> Result<String, ApiError> {
+    let grant = Grant {
+        client: client.to_owned(),
+        user: user.to_owned(),
+        redirect_uri: String::new(),
+        challenge: String::new(),
+        challenge_method: String::new(),
+    };
+    let made = make_token(ctx, &grant, seconds, None).await?;
+    made.ok_or_else(|| ApiError::internal("the token could not be kept"))
+}
+
+fn person(user: &str) -> Actor {
+    let mut actor = Actor::named(user, [AUTHENTICATED_OAUTH.to_owned()]);
+    actor.extra.insert("scopes.authorization.openshift.io".to_owned(), vec!["user:full".to_owned()]);
+    actor
+}
+
 /// Whose an access token is.
 pub fn token_owner(ctx: &Context, token: &str) -> Option<Actor> {
     let login = ctx.authenticator.login.as_ref()?;
     let secret = token.strip_prefix(PREFIX)?;
     let snapshot = ctx.cache.snapshot();
     let entry = snapshot.get(&access_tokens().key("", &name_of(secret)))?;
-    let stored = Plain::decode(&entry.object, &ctx.settings.images).ok()?;
+    let stored = Plain::decode(&entry.object).ok()?;
     if has_ended(&stored, ctx.clock.now()) {
         return None;
     }
@@ -79,9 +120,7 @@ pub fn token_owner(ctx: &Context, token: &str) -> Option<Actor> {
     if user.is_empty() || !login.passwords.knows(user) {
         return None;
     }
-    let mut actor = Actor::named(user, [AUTHENTICATED_OAUTH.to_owned()]);
-    actor.extra.insert("scopes.authorization.openshift.io".to_owned(), vec!["user:full".to_owned()]);
-    Some(actor)
+    Some(person(user))
 }
 
 fn text<'a>(token: &'a Plain, field: &str) -> &'a str {
@@ -205,7 +244,7 @@ pub async fn sweep(ctx: &Ctx) -> Result<usize, ApiError> {
     for resource in [access_tokens(), codes()] {
         let snapshot = ctx.cache.snapshot();
         for entry in snapshot.range(&resource.prefix(), None) {
-            let token = streams::decode::<Plain>(ctx, entry)?;
+            let token = streams::decode::<Plain>(entry)?;
             if has_ended(&token.object, now) {
                 let txn =
                     Txn::new().guard(entry.key.clone(), Expect::At(entry.modified)).delete(entry.key.clone());

@@ -57,6 +57,41 @@ pub(crate) struct Step {
     pub(crate) answer: Value,
     #[serde(default)]
     pub(crate) compare: Compare,
+    /// What has to have happened before this step.
+    #[serde(skip)]
+    before: Option<Box<Step>>,
+}
+
+/// Steps that wait where a recording took for granted that a controller had been quicker than the next request.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Waits(BTreeMap<String, BTreeMap<usize, Wait>>);
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wait {
+    #[serde(rename = "why")]
+    _why: String,
+    step: Step,
+}
+
+impl Waits {
+    pub(crate) fn read(file: &Path) -> Self {
+        let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+    }
+
+    /// Puts each wait before its step of these cases.
+    pub(crate) fn insert(self, cases: &mut [Case]) {
+        for (name, waits) in self.0 {
+            let Some(case) = cases.iter_mut().find(|case| case.name == name) else { continue };
+            for (number, wait) in waits {
+                let step = number.checked_sub(1).and_then(|index| case.steps.get_mut(index));
+                step.unwrap_or_else(|| panic!("{name} has no step {number}")).before =
+                    Some(Box::new(wait.step));
+            }
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -107,7 +142,15 @@ impl Case {
         let mut differences = Vec::new();
         for (number, step) in self.steps.iter().enumerate() {
             let title = format!("step {}: {} {}", number + 1, step.method, step.path);
-            let found = match step.make(peer, names, limits.patience).await {
+            let waited = match &step.before {
+                Some(wait) => wait.make(peer, names, limits.patience).await.map(drop),
+                None => Ok(()),
+            };
+            let found = match waited {
+                Ok(()) => step.make(peer, names, limits.patience).await,
+                Err(error) => Err(error),
+            };
+            let found = match found {
                 Ok(found) => found,
                 Err(error) => {
                     differences.push(Difference { step: title, text: format!("could not run: {error}") });

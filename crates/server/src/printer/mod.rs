@@ -2,6 +2,8 @@
 //!
 //! Cells are made from the objects as they are sent. Priority 1 columns are always filled; clients hide them.
 
+mod plain;
+
 use bytes::Bytes;
 use machinery::duration;
 use machinery::image::well_known::{DOCKER_IMAGE, IMAGE_STREAM_IMAGE, IMAGE_STREAM_TAG, IMPORT_SUCCESS};
@@ -18,7 +20,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::plain::Plain;
-use crate::resource::Resource;
+use crate::resource::{Resource, Source, View};
 
 /// Width that the tags of a stream may take.
 const TAGS_WIDTH: i64 = 40;
@@ -64,24 +66,6 @@ const STREAM_IMAGES: &[Column] = &[
     .wide(),
     Column::text("Image Name", "image associated with the ImageStream and image name.").wide(),
 ];
-const NAMESPACES: &[Column] = &[
-    Column::NAME,
-    Column::text("Status", "The status of the namespace"),
-    Column::text("Age", "How long ago it was made."),
-];
-const SECRETS: &[Column] = &[
-    Column::NAME,
-    Column::text("Type", "What the secret is for."),
-    Column::text("Data", "How many entries it has."),
-    Column::text("Age", "How long ago it was made."),
-];
-const PROJECTS: &[Column] = &[
-    Column::NAME,
-    Column::text("Display Name", "What people call it."),
-    Column::text("Status", "Whether it is active or being deleted."),
-];
-const OTHERS: &[Column] = &[Column::NAME, Column::text("Created At", "When it was made.")];
-
 /// How a table is to be made.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
@@ -96,20 +80,20 @@ pub struct Layout {
 /// Whether a resource has tables.
 pub fn has_columns(resource: &Resource) -> bool {
     resource.is_stored()
-        || matches!(resource.plural, "imagestreamtags" | "imagetags" | "imagestreamimages" | "projects")
+        || matches!(
+            resource.plural,
+            "imagestreamtags" | "imagetags" | "imagestreamimages" | "projects" | "upstreams"
+        )
 }
 
 fn columns(resource: &Resource) -> &'static [Column] {
-    match resource.plural {
-        "images" => IMAGES,
-        "imagestreams" => STREAMS,
-        "imagestreamtags" => STREAM_TAGS,
-        "imagetags" => IMAGE_TAGS,
-        "imagestreamimages" => STREAM_IMAGES,
-        "namespaces" => NAMESPACES,
-        "secrets" => SECRETS,
-        "projects" => PROJECTS,
-        _ => OTHERS,
+    match resource.source {
+        Source::Image => IMAGES,
+        Source::Stream => STREAMS,
+        Source::View(View::StreamTag) => STREAM_TAGS,
+        Source::View(View::ImageTag) => IMAGE_TAGS,
+        Source::View(View::StreamImage) => STREAM_IMAGES,
+        _ => plain::layout(resource.group, resource.plural).columns,
     }
 }
 
@@ -166,19 +150,24 @@ fn row(resource: &Resource, object: &[u8], now: Time) -> Result<Read, serde_json
         let cells = cells(&object);
         Ok((metadata(object), cells))
     }
-    match resource.plural {
-        "images" => read(object, image_cells, |image: Image| image.metadata),
-        "imagestreams" => {
+    match resource.source {
+        Source::Image => read(object, image_cells, |image: Image| image.metadata),
+        Source::Stream => {
             read(object, |stream| stream_cells(stream, now), |stream: ImageStream| stream.metadata)
         }
-        "imagestreamtags" => {
+        Source::View(View::StreamTag) => {
             read(object, |tag| stream_tag_cells(tag, now), |tag: ImageStreamTag| tag.metadata)
         }
-        "imagetags" => read(object, |tag| image_tag_cells(tag, now), |tag: ImageTag| tag.metadata),
-        "imagestreamimages" => {
+        Source::View(View::ImageTag) => {
+            read(object, |tag| image_tag_cells(tag, now), |tag: ImageTag| tag.metadata)
+        }
+        Source::View(View::StreamImage) => {
             read(object, |image| stream_image_cells(image, now), |image: ImageStreamImage| image.metadata)
         }
-        plural => read(object, |plain| plain_cells(plural, plain, now), |plain: Plain| plain.metadata),
+        _ => {
+            let cells = plain::layout(resource.group, resource.plural).cells;
+            read(object, |plain| cells(plain, now), |plain: Plain| plain.metadata)
+        }
     }
 }
 
@@ -329,36 +318,6 @@ fn image_tag_cells(tag: &ImageTag, now: Time) -> Vec<Cell> {
         if count == 0 { Cell::Null } else { Cell::Number(i64::try_from(count).unwrap_or(i64::MAX)) },
         if updated.is_zero() { String::new() } else { ago(updated, now) }.into(),
     ]
-}
-
-fn plain_cells(plural: &str, plain: &Plain, now: Time) -> Vec<Cell> {
-    let name = plain.metadata.name.as_str();
-    let text = |path: [&str; 2]| {
-        let value = plain.fields.get(path[0]).and_then(|value| value.get(path[1]));
-        value.and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
-    };
-    let age = || match plain.metadata.creation_timestamp {
-        Time::ZERO => "<unknown>".to_owned(),
-        born => duration::age(now.seconds_since(born)),
-    };
-    match plural {
-        "namespaces" => vec![name.into(), text(["status", "phase"]).into(), age().into()],
-        "projects" => {
-            let display =
-                plain.metadata.annotations.get("openshift.io/display-name").cloned().unwrap_or_default();
-            vec![name.into(), display.into(), text(["status", "phase"]).into()]
-        }
-        "secrets" => {
-            let kind = plain.fields.get("type").and_then(serde_json::Value::as_str).unwrap_or_default();
-            let entries = plain
-                .fields
-                .get("data")
-                .and_then(serde_json::Value::as_object)
-                .map_or(0, serde_json::Map::len);
-            vec![name.into(), kind.into(), i64::try_from(entries).unwrap_or(i64::MAX).into(), age().into()]
-        }
-        _ => vec![name.into(), plain.metadata.creation_timestamp.to_string().into()],
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,104 @@
+//! Taking a body in: what arrives while one batch is being written and hashed becomes the next one.
+//!
+//! There is never more than one batch in memory beside the one that is being written. Each costs a hop to a thread that may
+//! block, so they are large, unless somebody reads what arrives.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+
+use crate::blobs::{Io, Upload};
+use crate::body::RequestBody;
+use crate::limits;
+
+/// Why a body was not taken in to its end. What came before is in the upload, unless the storage broke.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    /// The sender stopped or broke off.
+    Lost(String),
+    /// More came than was announced.
+    TooMuch,
+    /// The upload could not be written to.
+    Storage(std::io::Error),
+}
+
+/// What a body may do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// Bytes at the most.
+    pub(crate) limit: Option<u64>,
+    /// How long it may stay silent.
+    pub(crate) silence: Duration,
+    /// Whether others wait for each byte: then what there is is written at once, not in batches.
+    pub(crate) eager: bool,
+}
+
+/// Writes a body into an upload. `written` hears how far the upload is each time that more can be read from it.
+pub(crate) async fn take_in(
+    upload: &dyn Upload,
+    mut body: RequestBody,
+    terms: Terms,
+    written: &(dyn Fn(u64) + Sync),
+) -> Result<(), Broken> {
+    let mut left = terms.limit.unwrap_or(u64::MAX);
+    let (mut batch, mut size) = (Vec::new(), 0);
+    let mut writing: Option<Io<'_, ()>> = None;
+    let mut ended: Option<Result<(), Broken>> = None;
+    loop {
+        tokio::select! {
+            biased;
+            done = finished(&mut writing), if writing.is_some() => {
+                done.map_err(Broken::Storage)?;
+                writing = None;
+                written(upload.progress().offset);
+            }
+            next = next(&mut body, terms.silence), if ended.is_none() && size < limits::WRITE_BYTES => match next {
+                Ok(Some(chunk)) if chunk.len() as u64 > left => ended = Some(Err(Broken::TooMuch)),
+                Ok(Some(chunk)) => {
+                    left -= chunk.len() as u64;
+                    size += chunk.len();
+                    batch.push(chunk);
+                }
+                Ok(None) => ended = Some(Ok(())),
+                Err(broken) => ended = Some(Err(broken)),
+            },
+        }
+        let is_due = terms.eager || ended.is_some() || size >= limits::WRITE_BYTES;
+        if writing.is_none() && !batch.is_empty() && is_due {
+            writing = Some(upload.write(std::mem::take(&mut batch)));
+            size = 0;
+        }
+        if writing.is_none()
+            && let Some(ended) = ended.take()
+        {
+            return ended;
+        }
+    }
+}
+
+async fn finished(writing: &mut Option<Io<'_, ()>>) -> std::io::Result<()> {
+    match writing {
+        Some(writing) => writing.await,
+        None => Ok(()),
+    }
+}
+
+/// The next bytes of a body.
+async fn next(body: &mut RequestBody, silence: Duration) -> Result<Option<Bytes>, Broken> {
+    loop {
+        let frame = match tokio::time::timeout(silence, body.frame()).await {
+            Err(_) => return Err(lost(&"nothing arrived for too long")),
+            Ok(None) => return Ok(None),
+            Ok(Some(frame)) => frame.map_err(|error| lost(&error))?,
+        };
+        if let Ok(chunk) = frame.into_data() {
+            return Ok(Some(chunk));
+        }
+    }
+}
+
+fn lost(why: &dyn Display) -> Broken {
+    Broken::Lost(why.to_string())
+}

@@ -1,0 +1,249 @@
+//! What hooks lead to: imports of the tags that became due, and the statuses of the hooks.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream, FuturesUnordered};
+use machinery::image::{ImageStream, ImageStreamImport, well_known};
+use machinery::status::ApiError;
+use serde_json::{Value, json};
+use store::Txn;
+use store::cache::EventKind;
+
+use super::index::Wanted;
+use super::kinds::{HOME, KEY};
+use super::limits::{AT_WORK, SHOWN};
+use super::{Call, resource};
+use crate::auth::Actor;
+use crate::context::Ctx;
+use crate::control::limits::IMPORT_TIME;
+use crate::control::{Done, StreamKey, decide};
+use crate::import::Lane;
+use crate::ledger::Cause;
+use crate::plain::Plain;
+use crate::resource as table;
+use crate::rest;
+use crate::stored::{Entry, Storable};
+use crate::streams::{self, decode, load_entry};
+use crate::surroundings;
+use crate::workload::text;
+
+/// A stream that was made or changed, or is gone; `None` when something was missed.
+type Change = Option<(StreamKey, Option<Entry>)>;
+
+/// Looks at what hooks name, and writes what came of them, until the server stops.
+pub async fn run(ctx: Ctx) {
+    let mut changes = changes(&ctx);
+    relist(&ctx);
+    let mut at_work = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            () = ctx.tasks.stopping() => return,
+            Some(change) = changes.next() => match change {
+                Some((key, entry)) => index(&ctx, &key, entry.as_ref()),
+                None => relist(&ctx),
+            },
+            Some((key, done)) = at_work.next() => ctx.hooks.due.done(&key, done),
+            key = ctx.hooks.due.next(), if at_work.len() < AT_WORK => {
+                let ctx = &ctx;
+                at_work.push(async move {
+                    let done = look(ctx, &key).await;
+                    (key, done)
+                });
+            }
+            name = ctx.hooks.dirty.next() => {
+                let done = write_status(&ctx, &name).await;
+                ctx.hooks.dirty.done(&name, done);
+            }
+        }
+    }
+}
+
+fn changes(ctx: &Ctx) -> BoxStream<'static, Change> {
+    let cache = Arc::clone(&ctx.cache);
+    let prefix = table::streams().prefix();
+    let cursor = cache.subscribe(&prefix, cache.snapshot().revision).ok();
+    stream::unfold(cursor, move |cursor| {
+        let (cache, prefix) = (Arc::clone(&cache), prefix.clone());
+        async move {
+            let resume = || cache.subscribe(&prefix, cache.snapshot().revision).ok();
+            let Some(mut cursor) = cursor else { return Some((None, resume())) };
+            let Ok(event) = cursor.next().await else { return Some((None, resume())) };
+            let there = event.kind != EventKind::Delete;
+            Some((Some((stream_key(&event.entry), there.then(|| Arc::clone(&event.entry)))), Some(cursor)))
+        }
+    })
+    .boxed()
+}
+
+fn stream_key(entry: &Entry) -> StreamKey {
+    StreamKey::new(entry.key.namespace().unwrap_or_default(), entry.key.name())
+}
+
+fn relist(ctx: &Ctx) {
+    ctx.hooks.lock().index.clear();
+    for entry in ctx.cache.snapshot().range(&table::streams().prefix(), None) {
+        index(ctx, &stream_key(entry), Some(entry));
+    }
+}
+
+fn index(ctx: &Ctx, key: &StreamKey, entry: Option<&Entry>) {
+    // What cannot be read was told of when it was taken into the cache; it follows nothing.
+    let stream = entry.and_then(|entry| decode::<ImageStream>(entry).ok());
+    ctx.hooks.lock().index.set(key, stream.as_ref().map(|stream| &stream.object));
+}
+
+/// Imports what hooks want of a stream.
+async fn look(ctx: &Ctx, key: &StreamKey) -> Done {
+    let Some(wanted) = ctx.hooks.lock().wanted.remove(key) else { return Done::Settled };
+    let stream = match streams::load(ctx, &key.namespace, &key.name) {
+        Ok(Some(stream)) => stream.object,
+        Ok(None) => return Done::Settled,
+        Err(error) => {
+            tracing::error!(stream = %key, %error, "a stream cannot be read");
+            return Done::Settled;
+        }
+    };
+    let Some(request) = request(&stream, &wanted) else { return Done::Settled };
+    let actor = Actor { request_id: ctx.random.uid(), ..Actor::controller("hook-controller") };
+    let why = (Cause::Hook, Lane::Background);
+    let import = surroundings::import(ctx, &actor, &key.namespace, request, why, false);
+    match tokio::time::timeout(IMPORT_TIME, import).await {
+        Ok(Ok(_)) => Done::Settled,
+        failed => {
+            match failed {
+                Ok(Err(error)) if error.is_conflict() => {
+                    tracing::debug!(stream = %key, %error, "a stream changed while it was imported into");
+                }
+                Ok(Err(error)) => tracing::warn!(stream = %key, %error, "an import could not be stored"),
+                _ => tracing::warn!(stream = %key, "an import took too long"),
+            }
+            ctx.hooks.lock().wanted.entry(key.clone()).or_default().merge(wanted);
+            Done::Failed
+        }
+    }
+}
+
+/// The import of some tags of a stream, as if their spec were new.
+fn request(stream: &ImageStream, wanted: &Wanted) -> Option<ImageStreamImport> {
+    // Only in this copy: a look that finds nothing new must leave no trace in the stream.
+    let mut due = stream.clone();
+    let next = stream.metadata.generation + 1;
+    due.spec.tags.retain(|tag| wanted.whole || wanted.tags.contains(&tag.name));
+    for tag in &mut due.spec.tags {
+        tag.generation = Some(next);
+    }
+    let checked = well_known::REPOSITORY_CHECK.to_owned();
+    if wanted.whole {
+        due.metadata.annotations.remove(&checked);
+    } else {
+        due.metadata.annotations.insert(checked, "by a hook".to_owned());
+    }
+    decide::needed(&due)
+}
+
+/// Writes what came to a hook since the last time.
+async fn write_status(ctx: &Ctx, name: &str) -> Done {
+    let held = match load_entry::<Plain>(ctx, &resource().key("", name)) {
+        Ok(Some(held)) => held,
+        Ok(None) => {
+            ctx.hooks.lock().hooks.remove(name);
+            return Done::Settled;
+        }
+        Err(error) => {
+            tracing::error!(hook = name, %error, "a hook cannot be read");
+            return Done::Settled;
+        }
+    };
+    let Some((accepted, refused, recent)) = taken(ctx, name) else { return Done::Settled };
+    let mut changed = held.object.clone();
+    let old = changed.fields.get("status").cloned().unwrap_or_else(|| json!({}));
+    let count = |key: &str| old.get(key).and_then(Value::as_u64).unwrap_or_default();
+    let mut shown: Vec<Value> = recent.iter().map(|call| json!(call)).collect();
+    if shown.len() < SHOWN {
+        let older = old.get("deliveries").and_then(Value::as_array).into_iter().flatten();
+        let older = older.filter(|call| !shown.contains(call)).cloned().collect::<Vec<_>>();
+        shown.extend(older);
+        shown.truncate(SHOWN);
+    }
+    let status = json!({
+        "accepted": count("accepted") + accepted, "refused": count("refused") + refused, "deliveries": shown,
+    });
+    changed.fields.insert("status".to_owned(), status);
+    let Ok(key) = streams::key(&resource().key("", name)) else { return Done::Settled };
+    match ctx.store.commit(Txn::new().update(key, held.revision, changed.encode())).await {
+        Ok(_) => Done::Settled,
+        Err(error) => {
+            tracing::debug!(hook = name, %error, "the status of a hook could not be written");
+            if let Some(calls) = ctx.hooks.lock().hooks.get_mut(name) {
+                calls.accepted += accepted;
+                calls.refused += refused;
+            }
+            Done::Failed
+        }
+    }
+}
+
+fn taken(ctx: &Ctx, name: &str) -> Option<(u64, u64, VecDeque<Call>)> {
+    let mut state = ctx.hooks.lock();
+    let calls = state.hooks.get_mut(name)?;
+    Some((std::mem::take(&mut calls.accepted), std::mem::take(&mut calls.refused), calls.recent.clone()))
+}
+
+/// Gives a hook that is written without a secret one of its own.
+///
+/// # Errors
+/// As for making the secret.
+pub async fn admit(ctx: &Ctx, actor: &Arc<Actor>, new: &mut Plain, dry_run: bool) -> Result<(), ApiError> {
+    let name = new.metadata.name.clone();
+    let Some(spec) = new.fields.get_mut("spec").and_then(Value::as_object_mut) else { return Ok(()) };
+    if spec.get("secretRef").is_some_and(|held| !text(held, "name").is_empty()) || name.is_empty() {
+        return Ok(());
+    }
+    let secret = format!("hook-{name}");
+    spec.insert("secretRef".to_owned(), json!({"namespace": HOME, "name": secret, "key": KEY}));
+    if dry_run {
+        return Ok(());
+    }
+    let mut object = Plain::default();
+    object.metadata.name = secret;
+    HOME.clone_into(&mut object.metadata.namespace);
+    object.fields.insert("type".to_owned(), "Opaque".into());
+    object.fields.insert("stringData".to_owned(), json!({KEY: ctx.random.token()}));
+    match rest::make(ctx, actor, table::secrets(), object).await {
+        // A hook of that name had it before, or an attempt that failed later.
+        Err(error) if error.reason() == "AlreadyExists" => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use machinery::image::TagReference;
+    use machinery::meta::ObjectReference;
+
+    use super::*;
+
+    #[test]
+    fn only_the_wanted_tags_are_asked_for_and_all_of_a_repository() {
+        let mut stream = ImageStream::default();
+        for name in ["a", "b"] {
+            let from = ObjectReference {
+                kind: "DockerImage".into(),
+                name: format!("r.example/x:{name}"),
+                ..Default::default()
+            };
+            stream.spec.set_tag(TagReference { name: name.into(), from: Some(from), ..Default::default() });
+        }
+        stream.spec.docker_image_repository = "r.example/x".into();
+        let check = |wanted: Wanted, tags: &[&str], whole: bool| {
+            let request = request(&stream, &wanted).unwrap();
+            let named = request.spec.images.iter().filter_map(|image| image.to.as_ref());
+            assert_eq!(named.map(|to| to.name.as_str()).collect::<Vec<_>>(), tags);
+            assert_eq!(request.spec.repository.is_some(), whole);
+        };
+        check(Wanted { tags: ["b".to_owned()].into(), whole: false }, &["b"], false);
+        check(Wanted { tags: Default::default(), whole: true }, &["a", "b"], true);
+    }
+}

@@ -1,0 +1,8 @@
+//! The integrated registry, as clients see it: recorded conversations, pull-through, real clients, faults.
+
+mod cases;
+mod clients;
+mod content;
+mod faults;
+mod pull_through;
+mod world;
