@@ -1,8 +1,8 @@
 //! `cargo xtask bench`: runs Weir's benchmark and keeps what it prints.
 //!
 //! The benchmark is the example `bench` of the package `weir`; it drives the program, both built as users get it. It
-//! prints Markdown; that goes to the terminal and to `docs/benchmarks/first-stream.md`, so that a change of the numbers
-//! is a change that a review sees.
+//! prints Markdown; that goes to the terminal and to `docs/benchmarks/first-stream.md` (or a file named after the part, for
+//! those that have a table of their own), so that a change of the numbers is a change that a review sees.
 
 use std::{fs, process::Stdio};
 
@@ -35,12 +35,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     if !output.status.success() {
         return Err(format!("the benchmark failed ({})", output.status));
     }
-    if !arguments.is_empty() {
-        // What is kept is the whole table, measured with the usual effort.
-        return Ok(());
-    }
+    // What is kept are whole tables, measured with the usual effort.
+    let name = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => "first-stream.md".to_owned(),
+        ["--only", part @ ("registry" | "access" | "follow")] => format!("{part}.md"),
+        _ => return Ok(()),
+    };
     let folder = root().join("docs/benchmarks");
-    let file = folder.join("first-stream.md");
+    let file = folder.join(name);
     fs::create_dir_all(&folder)
         .and_then(|()| fs::write(&file, &output.stdout))
         .map_err(|error| format!("cannot write {}: {error}", file.display()))

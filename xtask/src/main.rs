@@ -9,6 +9,7 @@ mod bench;
 mod check;
 mod clients;
 mod conformance;
+mod fuzz;
 mod run;
 mod tools;
 
@@ -30,9 +31,11 @@ cargo xtask TASK
       --lines N            lines of difference shown a step (default 40)
       --bless              write what agrees into tests/conformance/agreed*.txt
   bench [OPTIONS]          measure a release build; without options, docs/benchmarks/first-stream.md keeps the table
-      --only PART            reads, writes, watchers, imports, memory, images or start
+      --only PART            reads, writes, watchers, imports, memory, images, start or access
       --seconds N            how long each load runs (default 3)
       --rounds N             how often, the best counts (default 3)
+  fuzz [--cases N] [FILTER]
+                           feed the parsers with N damaged documents each (default 100000)
   tools                    install what `test` needs and nothing else
   help                     this text
 ";
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         "test" => no_arguments(&rest).and_then(|()| check::everything()),
         "conformance" => conformance::run(&rest),
         "bench" => bench::run(&rest),
+        "fuzz" => fuzz::run(&rest),
         "tools" => no_arguments(&rest).and_then(|()| tools::ensure().map(drop)),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

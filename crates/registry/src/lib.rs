@@ -18,6 +18,7 @@ mod body;
 mod catalog;
 pub mod collect;
 mod error;
+mod event;
 mod flight;
 mod handlers;
 mod intake;
@@ -41,6 +42,7 @@ pub use catalog::{
     Answer, Came, Catalog, CatalogError, Held, Life, Presence, Push, PushError, Pushed, Signature, Signed,
 };
 pub use error::{Code, Error};
+pub use event::{Action, Event};
 pub use handlers::blob::PulledThrough;
 pub use name::Repository;
 pub use registry::{Chance, MetricsAccess, Origin, Registry, Settings, Spawn, Surroundings};

@@ -18,6 +18,7 @@ use crate::blobs::Blobs;
 use crate::body::{Body, RequestBody};
 use crate::catalog::{Catalog, Presence};
 use crate::error::{Code, Error};
+use crate::event::{Action, Event};
 use crate::flight::Flights;
 use crate::handlers::manifest::Manifests;
 use crate::handlers::{blob, listing, manifest, referrers, signatures, token, uploads};
@@ -37,6 +38,9 @@ pub struct Settings {
     pub token_path: String,
     /// Whether content that is pulled through is kept.
     pub mirror: bool,
+    /// What this server calls itself when it asks other registries; empty when it does not say. A request that comes with
+    /// that name is a circle, and is not sent on.
+    pub agent: String,
     /// Whether the registry's counters can be read here; with a secret, who has it may.
     pub metrics: Option<MetricsAccess>,
 }
@@ -60,6 +64,7 @@ impl Default for Settings {
             realm: "openshift".to_owned(),
             token_path: "/openshift/token".to_owned(),
             mirror: true,
+            agent: String::new(),
             metrics: None,
         }
     }
@@ -79,6 +84,8 @@ pub struct Surroundings {
     pub random: Chance,
     /// Runs a transfer from another registry.
     pub spawn: Spawn,
+    /// Is told what happened.
+    pub notify: Box<dyn Fn(Event) + Send + Sync>,
     /// The registry's counters as text.
     pub counters: Box<dyn Fn() -> String + Send + Sync>,
 }
@@ -138,6 +145,12 @@ impl Call<'_> {
     /// A header's text.
     pub(crate) fn header(&self, name: header::HeaderName) -> Option<&str> {
         self.parts.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Whether content may be fetched from elsewhere for this request: not when it is this server that asks.
+    pub(crate) fn may_fetch(&self) -> bool {
+        let agent = &self.registry.settings.agent;
+        agent.is_empty() || self.header(header::USER_AGENT) != Some(agent)
     }
 
     /// Whether only headers are wanted.
@@ -246,7 +259,11 @@ impl Registry {
         };
         match route {
             Route::Tags { .. } => listing::tags(&call, &repository).await,
-            Route::Manifest { reference, .. } => manifest::answer(&call, &repository, reference, body).await,
+            Route::Manifest { reference, .. } => {
+                let response = manifest::answer(&call, &repository, reference, body).await?;
+                self.tell(&call, &repository, reference, &response);
+                Ok(response)
+            }
             Route::Referrers { digest, .. } => referrers::answer(&call, &repository, digest).await,
             Route::Blob { digest, .. } => blob::answer(&call, &repository, digest).await,
             Route::Uploads { .. } => uploads::start(&call, &repository, body).await,
@@ -318,6 +335,32 @@ impl Registry {
             }
         }
         Ok(())
+    }
+
+    /// Tells what a request did to a manifest.
+    fn tell(&self, call: &Call<'_>, repository: &Repository, reference: &str, response: &Response<Body>) {
+        let Some(action) = Action::of(&call.parts.method, response.status()) else { return };
+        let text = |name: header::HeaderName| {
+            response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+        };
+        let (tag, named) = match reference.contains(':') {
+            true => (None, Some(reference.to_owned())),
+            false => (Some(reference.to_owned()), None),
+        };
+        let media_type = match action {
+            Action::Push => call.header(header::CONTENT_TYPE).map(str::to_owned),
+            Action::Pull => text(header::CONTENT_TYPE),
+            Action::Delete => None,
+        };
+        (self.around.notify)(Event {
+            action,
+            repository: repository.to_string(),
+            tag,
+            digest: text(wire::CONTENT_DIGEST).or(named),
+            media_type,
+            user: call.who.user.clone(),
+            request_id: call.who.request_id.clone(),
+        });
     }
 
     /// Whether somebody may do something.

@@ -55,6 +55,8 @@ pub struct Context {
     pub hooks: Hooks,
     /// Moves that are to be told of.
     pub outbox: Outbox,
+    /// What this server calls itself there.
+    pub agent: String,
     /// The import engine's shared state.
     pub imports: import::Engine,
     /// When which followed tag is looked at.

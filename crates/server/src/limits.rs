@@ -79,3 +79,6 @@ pub const OIDC_BODY: usize = 256 * 1024;
 
 /// Keys of an identity provider that are looked at.
 pub const OIDC_KEYS: usize = 100;
+
+/// Tokens whose signatures are remembered as good.
+pub const PROVED_TOKENS: usize = 10_000;

@@ -161,7 +161,9 @@ pub async fn context(
     store: Arc<dyn Store>,
     authenticator: Authenticator,
 ) -> Result<Ctx, ServeError> {
-    let web = WebTransport::new(WebSettings::default())
+    // Other registries are told who asks; that it is this very server, it alone can tell.
+    let agent = format!("weir/{} ({})", env!("CARGO_PKG_VERSION"), random.uid());
+    let web = WebTransport::new(WebSettings { user_agent: agent.clone(), ..WebSettings::default() })
         .map_err(|error| ServeError::Transport(error.to_string()))?;
     let addresses = settings.webhooks.addresses().map_err(ServeError::Setting)?;
     let webhooks =
@@ -194,6 +196,7 @@ pub async fn context(
         webhooks: Arc::new(webhooks),
         outbox: Default::default(),
         hooks: Default::default(),
+        agent,
         imports,
         timetable: Arc::new(timetable),
         authenticator,

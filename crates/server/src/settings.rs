@@ -73,6 +73,22 @@ pub struct RegistrySettings {
     pub metrics: RegistryMetrics,
     /// An object store for content; without it content is kept in files below the data directory.
     pub s3: Option<S3Settings>,
+    /// Who is told what happens in the registry.
+    pub notifications: Vec<EndpointSettings>,
+}
+
+/// An endpoint that is told, as CloudEvents over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EndpointSettings {
+    /// Where events are sent to.
+    pub url: String,
+    /// File with a token that is sent along.
+    #[serde(default)]
+    pub token_file: Option<PathBuf>,
+    /// `push`, `pull`, `delete`; empty means all.
+    #[serde(default)]
+    pub actions: Vec<String>,
 }
 
 /// An object store that speaks S3. Keys that are not given come from the environment, as for other programs.
@@ -248,7 +264,12 @@ impl Default for RequestSettings {
 
 impl Default for RegistrySettings {
     fn default() -> RegistrySettings {
-        RegistrySettings { mirror: true, metrics: RegistryMetrics::default(), s3: None }
+        RegistrySettings {
+            mirror: true,
+            metrics: RegistryMetrics::default(),
+            s3: None,
+            notifications: Vec::new(),
+        }
     }
 }
 

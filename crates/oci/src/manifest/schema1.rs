@@ -66,11 +66,13 @@ fn payload(raw: &Bytes) -> Result<Bytes, ManifestError> {
         .map_err(|error| ManifestError::Signature(format!("error unmarshalling content: {error}")))?;
     let unreadable =
         |error: json::JsonError| ManifestError::Signature(format!("error unmarshalling signatures: {error}"));
+    document
+        .as_struct("map[string]json.RawMessage")
+        .map_err(|error| ManifestError::Signature(format!("error unmarshalling content: {error}")))?;
+    // This key is looked up as it is written, unlike all others; `null` passes for an object without any.
     let Value::Object(entries) = &document else {
-        let error = document.as_struct("map[string]json.RawMessage").expect_err("only objects are structs");
-        return Err(ManifestError::Signature(format!("error unmarshalling content: {error}")));
+        return Err(ManifestError::Signature("missing signature key".into()));
     };
-    // This key is looked up as it is written, unlike all others.
     if !entries.iter().any(|(key, _)| key == "signatures") {
         return Err(ManifestError::Signature("missing signature key".into()));
     }
@@ -132,6 +134,14 @@ mod tests {
         let head = &PAYLOAD[..PAYLOAD.len() - 2];
         format!("{head},\n   \"signatures\": [{{\"header\": {{}}, \"signature\": \"c2ln\", \"protected\": \"{protected}\"}}]\n}}")
             .into()
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        let refused =
+            |text: &'static str| Manifest::parse(media::DOCKER_SCHEMA1_SIGNED, text.into()).unwrap_err();
+        assert!(refused("null").to_string().contains("missing signature key"));
+        assert!(refused("[]").to_string().contains("error unmarshalling content"));
     }
 
     #[test]

@@ -93,7 +93,7 @@ async fn pull_through(
 ) -> Result<Response<Body>, Error> {
     let registry = call.registry;
     let upstreams = registry.elsewhere(repository, digest).await?;
-    if upstreams.is_empty() {
+    if upstreams.is_empty() || !call.may_fetch() {
         return Err(unknown(digest));
     }
     if call.is_head() {

@@ -127,7 +127,7 @@ async fn get(
             None => return Err(unknown(registry, repository, &json!({"Tag": tag})).await?),
         },
     };
-    let Some(stored) = registry.manifest(repository, &digest).await? else {
+    let Some(stored) = registry.manifest(repository, &digest, call.may_fetch()).await? else {
         return Err(unknown(registry, repository, &json!({"Digest": digest.as_str()})).await?);
     };
     let accepted = Accepted::read(&call.parts.headers);
@@ -192,7 +192,7 @@ async fn negotiate(
             let child = child
                 .map(|child| child.digest.clone())
                 .ok_or_else(|| refused("manifest list found, but there is no linux/amd64 manifest in it"))?;
-            match call.registry.manifest(repository, &child).await? {
+            match call.registry.manifest(repository, &child, call.may_fetch()).await? {
                 Some(stored) => Ok((child, stored)),
                 None => Err(Error::new(Code::ManifestUnknown).detail(json!({"Digest": child.as_str()}))),
             }
@@ -277,11 +277,12 @@ impl Registry {
         Ok(Some(Claim::Held(found)))
     }
 
-    /// A manifest of a repository.
+    /// A manifest of a repository; from elsewhere if it is not here and may be fetched.
     pub(crate) async fn manifest(
         &self,
         repository: &Repository,
         digest: &Digest,
+        may_fetch: bool,
     ) -> Result<Option<Stored>, Error> {
         let Some(claim) = self.claim(repository, digest).await? else { return Ok(None) };
         if let Some(stored) = self.manifests.get(digest) {
@@ -293,6 +294,9 @@ impl Registry {
         };
         let kept = self.bytes(digest, limits::MANIFEST_BYTES as u64).await?;
         let Some(raw) = kept.or(raw) else {
+            if !may_fetch {
+                return Ok(None);
+            }
             let Some(manifest) = self.fetch_manifest(repository, digest).await? else { return Ok(None) };
             let (raw, media_type) = (manifest.raw().clone(), manifest.media_type().to_owned());
             let stored = Stored { raw, media_type };

@@ -100,7 +100,7 @@ async fn kept_by_clients(
     let hex = subject.hex();
     let tag = format!("{}-{}", subject.algorithm().as_str(), &hex[..hex.len().min(64)]);
     let Some(digest) = registry.catalog.resolve(repository, &tag).await? else { return Ok(BTreeMap::new()) };
-    let Some(index) = registry.manifest(repository, &digest).await? else { return Ok(BTreeMap::new()) };
+    let Some(index) = registry.manifest(repository, &digest, true).await? else { return Ok(BTreeMap::new()) };
     if index.media_type != media::OCI_INDEX {
         return Ok(BTreeMap::new());
     }

@@ -96,3 +96,54 @@ async fn errors_name_no_paths_of_the_storage() {
     let text = String::from_utf8_lossy(&failed.body).into_owned();
     assert!(!text.contains("registry/blobs") && !text.contains("No such file"), "{text}");
 }
+
+/// zot: whether a push makes or overwrites was guessed from the tag's name.
+#[tokio::test]
+async fn cve_2026_31801_no_name_of_a_tag_is_special() {
+    let harness = Harness::new().await;
+    for tag in ["latest", "v1", "sha256-abc"] {
+        let image = harness.image("demo/new", "layer").await;
+        let put = |user: &'static str, repository: &str| {
+            let path = format!("/v2/{repository}/manifests/{tag}");
+            let asked = harness.ask_as(user, "PUT", &path).header("content-type", media::OCI_MANIFEST);
+            asked.bytes(image.to_string()).send()
+        };
+        // This user may write to streams and make none; whatever the tag is called.
+        put("pusher", "demo/new").await.fails(403, "DENIED");
+        put("puller", "demo/new").await.fails(401, "UNAUTHORIZED");
+        put("builder", "demo/new").await.is(201);
+        put("pusher", "demo/new").await.is(201);
+        harness.catalog.remove("demo/new");
+    }
+}
+
+/// MCP registry: a check that could not be made counted as passed.
+#[tokio::test]
+async fn ghsa_2v5f_5r6w_p67r_who_cannot_be_checked_is_not_let_in() {
+    let harness = Harness::new().await;
+    let digest = harness.push("demo/app", "v1", "layer").await;
+    for path in ["/v2/", "/v2/_catalog", "/v2/demo/app/tags/list", "/v2/demo/app/manifests/v1"] {
+        harness.ask_as("broken", "GET", path).send().await.fails(503, "UNAVAILABLE");
+    }
+    let put = harness.ask_as("broken", "PUT", "/v2/demo/app/manifests/v2").bytes("{}");
+    put.send().await.fails(503, "UNAVAILABLE");
+    let delete = format!("/v2/demo/app/manifests/{digest}");
+    harness.ask_as("broken", "DELETE", &delete).send().await.fails(503, "UNAVAILABLE");
+}
+
+/// Trivy's images: what a mirror served after its source had taken it back. Here the tag decides, and it is asked every time.
+#[tokio::test]
+async fn cve_2026_33634_a_tag_that_moved_on_is_served_as_it_is_now() {
+    let harness = Harness::new().await;
+    let bad = harness.push("demo/app", "v1", "a stolen build").await;
+    harness.get("/v2/demo/app/manifests/v1").await.is(200);
+    let good = harness.push("demo/app", "v1", "the real one").await;
+    let served = harness.get("/v2/demo/app/manifests/v1").await.is(200);
+    assert_eq!(served.header("docker-content-digest"), good.as_str());
+    // What must not be served by its digest either is taken away from everybody, also from what is kept ready.
+    harness.ask("DELETE", "/v2/demo/app/manifests/v1").send().await.is(202);
+    harness.ask("DELETE", &format!("/v2/demo/app/manifests/{bad}")).send().await.is(202);
+    harness.get(&format!("/v2/demo/app/manifests/{bad}")).await.is(404);
+    harness.ask("DELETE", &format!("/admin/blobs/{bad}")).send().await.is(204);
+    harness.get(&format!("/v2/demo/app/blobs/{bad}")).await.is(404);
+}

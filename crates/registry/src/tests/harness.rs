@@ -246,6 +246,7 @@ async fn open_with(
             buffer.copy_from_slice(&digest.hex().as_bytes()[..buffer.len()]);
         }),
         spawn: Box::new(spawn),
+        notify: Box::new(|_| {}),
         counters: Box::new(|| "imageregistry_up 1\n".to_owned()),
     };
     let catalog = Arc::clone(catalog);

@@ -351,3 +351,20 @@ async fn a_pushed_image_that_shares_layers_with_an_imported_one_is_complete() {
     assert_eq!(place.opened(), 1);
     assert_eq!(harness.registry.blobs.size(&digest).await.unwrap(), Some(5));
 }
+
+#[tokio::test]
+async fn a_server_that_asks_itself_is_not_sent_round_in_circles() {
+    let place = Fake::named("itself.example/app");
+    let settings = Settings { agent: "weir/1 (me)".to_owned(), ..Settings::default() };
+    let (harness, image, digest) = imported(settings, "layer", &[&place]).await;
+    for path in
+        [blob(&digest), "/v2/demo/app/manifests/v1".to_owned(), format!("/v2/demo/app/manifests/{image}")]
+    {
+        for method in ["GET", "HEAD"] {
+            harness.ask(method, &path).header("user-agent", "weir/1 (me)").send().await.is(404);
+        }
+    }
+    assert_eq!((place.opened(), place.asked.load(Ordering::SeqCst)), (0, 0));
+    place.has(&digest, b"layer", Some(5));
+    harness.ask("GET", &blob(&digest)).header("user-agent", "weir/1 (another)").send().await.is(200);
+}

@@ -13,6 +13,7 @@ mod impersonate;
 mod jwt;
 pub mod oauth;
 mod oidc;
+mod proved;
 pub mod rbac;
 pub mod tokens;
 

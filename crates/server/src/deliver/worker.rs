@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, FuturesUnordered, select_all};
 use futures_util::{FutureExt, StreamExt};
+use jiff::{SignedDuration, Timestamp};
 use machinery::status::{ApiError, GroupResource};
 use machinery::time::Time;
 use store::cache::EventKind;
@@ -217,7 +218,7 @@ async fn attempt(ctx: &Ctx, queue: &Queue<Lane>, lane: &Lane, name: &str, excess
         "ObjectTrigger" => make::make(ctx, &spec, &trigger).await,
         _ => send::send(ctx, &id, &spec.event, &trigger).await,
     };
-    let status = after(ctx, status, tried);
+    let status = after(status, tried, ctx.clock.timestamp(), ctx.random.below(1000));
     let outcome = match status.state {
         State::Pending => "failed",
         State::Delivered => "delivered",
@@ -244,42 +245,38 @@ fn trigger(ctx: &Ctx, namespace: &str, spec: &Spec) -> Option<Plain> {
     (found.object.metadata.uid == spec.trigger.uid).then_some(found.object)
 }
 
-/// The status after an attempt.
-fn after(ctx: &Ctx, mut status: Status, tried: Result<String, Failed>) -> Status {
-    let now = ctx.clock.now();
+/// The status after an attempt; `dice` is below 1000.
+fn after(mut status: Status, tried: Result<String, Failed>, now: Timestamp, dice: u64) -> Status {
     status.attempts = status.attempts.saturating_add(1);
     if status.first_attempt.is_zero() {
-        status.first_attempt = now;
+        status.first_attempt = Time::from(now);
     }
     status.next_attempt = Time::ZERO;
     match tried {
         Ok(answer) => {
             status.state = State::Delivered;
-            status.finished = now;
+            status.finished = Time::from(now);
             status.last_error.clear();
             status.answer = answer;
         }
         Err(failed) => {
             shortened(&failed.why, ERROR).clone_into(&mut status.last_error);
-            let spent = now.seconds_since(status.first_attempt);
+            let spent = Time::from(now).seconds_since(status.first_attempt);
             if spent >= i64::try_from(GIVE_UP.as_secs()).unwrap_or(i64::MAX) {
                 status.state = State::Dead;
-                status.finished = now;
+                status.finished = Time::from(now);
             } else {
-                let pause =
-                    pause(status.attempts, ctx.random.below(1000)).max(failed.after.unwrap_or_default());
-                status.next_attempt = later(ctx, pause);
+                let pause = pause(status.attempts, dice).max(failed.after.unwrap_or_default());
+                status.next_attempt = Time::from(later(now, pause));
             }
         }
     }
     status
 }
 
-fn later(ctx: &Ctx, pause: Duration) -> Time {
-    let at = jiff::SignedDuration::try_from(pause)
-        .ok()
-        .and_then(|pause| ctx.clock.timestamp().checked_add(pause).ok());
-    at.map_or(ctx.clock.now(), Time::from)
+fn later(now: Timestamp, pause: Duration) -> Timestamp {
+    let pause = SignedDuration::try_from(pause).unwrap_or(SignedDuration::MAX);
+    now.checked_add(pause).unwrap_or(Timestamp::MAX)
 }
 
 /// The pause after that many failed attempts; `dice` is below 1000.
@@ -347,5 +344,37 @@ mod tests {
         assert_eq!(pause(1000, 500), LONGEST_PAUSE);
         assert_eq!(pause(1, 0), FIRST_PAUSE * 4 / 5);
         assert!(pause(1, 999) < FIRST_PAUSE * 6 / 5);
+    }
+
+    #[test]
+    fn a_delivery_is_attempted_for_a_day_and_then_given_up() {
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let failed = || Err(Failed { why: "busy".to_owned(), after: None });
+        let (mut now, mut status) = (start, Status::default());
+        while status.state == State::Pending {
+            status = after(status, failed(), now, 500);
+            assert!(status.attempts < 100, "{status:?}");
+            if status.state == State::Pending {
+                let wait = status.next_attempt.seconds_since(Time::from(now));
+                assert!((1..=3600).contains(&wait), "{status:?}");
+                now = later(now, Duration::from_secs(wait.unsigned_abs()));
+            }
+        }
+        assert_eq!(status.state, State::Dead);
+        let spent = Time::from(now).seconds_since(Time::from(start));
+        assert!((24 * 3600..25 * 3600).contains(&spent), "{spent}");
+        assert_eq!((status.last_error.as_str(), status.attempts), ("busy", 36));
+    }
+
+    #[test]
+    fn a_receiver_may_ask_for_a_longer_pause_and_success_ends_it() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let busy = Failed { why: "x".repeat(2 * ERROR), after: Some(Duration::from_secs(90)) };
+        let status = after(Status::default(), Err(busy), now, 500);
+        assert_eq!(status.next_attempt.seconds_since(Time::from(now)), 90);
+        assert_eq!(status.last_error.len(), ERROR);
+        let status = after(status, Ok("200".to_owned()), now, 500);
+        assert_eq!((status.state, status.attempts, status.answer.as_str()), (State::Delivered, 2, "200"));
+        assert!(status.last_error.is_empty() && status.next_attempt.is_zero());
     }
 }

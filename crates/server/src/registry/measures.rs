@@ -34,6 +34,8 @@ pub struct Measures {
     request_sizes: Histogram,
     response_sizes: Histogram,
     cache: Family<Kind, Counter>,
+    /// Events that an endpoint was never told.
+    pub(super) events_lost: Counter,
     /// Questions to other registries.
     pub(super) asked: Timed<Asked>,
     /// Questions to other registries that failed.
@@ -101,6 +103,7 @@ impl Default for Measures {
             request_sizes: Histogram::new(BYTES),
             response_sizes: Histogram::new(BYTES),
             cache: Family::default(),
+            events_lost: Counter::default(),
             asked: Family::new_with_constructor(seconds),
             failed: Family::default(),
             storage: Family::new_with_constructor(seconds),
@@ -129,6 +132,7 @@ impl Measures {
         to.register(name, "Time that other registries took", self.asked.clone());
         let name = "pullthrough_repository_errors";
         to.register(name, "Failures of other registries", self.failed.clone());
+        to.register("events_lost", "Events that an endpoint was never told", self.events_lost.clone());
         to.register("storage_duration_seconds", "Time that the storage took", self.storage.clone());
         to.register("storage_errors", "Failures of the storage", self.storage_errors.clone());
     }

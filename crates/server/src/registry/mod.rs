@@ -8,6 +8,7 @@ mod catalog;
 mod contents;
 mod images;
 pub mod measures;
+mod notify;
 mod places;
 mod push;
 mod storage;
@@ -45,11 +46,13 @@ pub async fn open(ctx: &Ctx) -> io::Result<Arc<Registry>> {
     let inner = storage::open(ctx, &ctx.settings.data_dir.join(DIRECTORY))?;
     ctx.tasks.spawn("registry storage", storage::watch(Arc::clone(ctx), Arc::clone(&inner)));
     let blobs = Arc::new(storage::Measured { ctx: Arc::clone(ctx), inner });
-    let (clock, random, counted) = (ctx.clock, Arc::clone(ctx), Arc::clone(ctx));
+    let (clock, random, counted, told) = (ctx.clock, Arc::clone(ctx), Arc::clone(ctx), Arc::clone(ctx));
+    let endpoints = notify::Endpoints::start(ctx)?;
     let around = Surroundings {
         now: Box::new(move || u64::try_from(clock.timestamp().as_second()).unwrap_or(0)),
         random: Box::new(move |buffer| random.random.fill(buffer)),
         spawn: spawner(ctx),
+        notify: Box::new(move |event| endpoints.tell(&told, &event)),
         counters: Box::new(move || counted.metrics.images.text()),
     };
     let catalog = Arc::new(Streams::new(Arc::clone(ctx)));
@@ -57,7 +60,7 @@ pub async fn open(ctx: &Ctx) -> io::Result<Arc<Registry>> {
     let store = Arc::clone(&ctx.store);
     let own = &ctx.settings.registry;
     let metrics = own.metrics.enabled.then(|| MetricsAccess { secret: own.metrics.secret.clone() });
-    let settings = Settings { mirror: own.mirror, metrics, ..Settings::default() };
+    let settings = Settings { mirror: own.mirror, agent: ctx.agent.clone(), metrics, ..Settings::default() };
     let registry = Arc::new(Registry::new(catalog, access, blobs, store, around, settings));
     let left = registry.recover().await.map_err(io::Error::other)?;
     if left > 0 {

@@ -140,10 +140,6 @@ impl Strategy for ImageStream {
         };
         let mut writes = entry.rows(&moves, |_| machinery::time::Time::ZERO, |_| Cause::Tag);
         let told = outbox::note(&call.ctx, entry.namespace, entry.stream, &writes);
-        if told.is_some() {
-            // Before the commit: the task may look too early, and then looks again by itself.
-            call.ctx.outbox.wake();
-        }
         writes.extend(told);
         writes
     }

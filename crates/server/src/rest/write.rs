@@ -456,5 +456,6 @@ async fn remove<T: Strategy>(call: &Call, old: &Loaded<T>) -> Result<(), ApiErro
     let committed = call.ctx.store.commit(txn).await;
     let revision =
         committed.map_err(|error| streams::commit_failed(&error, call.of(), &metadata.name, false))?;
+    call.ctx.outbox.wake();
     call.ctx.settle(revision).await
 }

@@ -4,12 +4,14 @@
 //! always answers with the same bytes, the store alone, the upstream registry alone. The machine may be noisy; shares
 //! count, and of several runs the best of each is taken.
 
+mod access;
 mod constant;
 mod content;
 mod imports;
 mod load;
 mod process;
 mod reads;
+mod registry;
 mod report;
 mod resources;
 mod watchers;
@@ -61,6 +63,8 @@ enum Part {
     Memory,
     Images,
     Start,
+    Registry,
+    Access,
 }
 
 /// How long and how often.
@@ -85,8 +89,13 @@ fn main() -> Result<()> {
         let data = words.next().context("constant DATA")?;
         return runtime.block_on(constant::serve(data.into()));
     }
-    let rows = runtime.block_on(measure(&Arguments::parse()))?;
-    std::io::stdout().write_all(report::markdown(&rows).as_bytes())?;
+    let arguments = Arguments::parse();
+    let title = match arguments.only[..] {
+        [Part::Registry] => "The registry beside docker-registry",
+        _ => "The first figures of image streams",
+    };
+    let rows = runtime.block_on(measure(&arguments))?;
+    std::io::stdout().write_all(report::markdown(title, &rows).as_bytes())?;
     Ok(())
 }
 
@@ -130,9 +139,18 @@ async fn measure(arguments: &Arguments) -> Result<Vec<Row>> {
         note("filling: 100,000 images");
         rows.extend(resources::images(&arguments.weir, folder.path(), effort).await?);
     }
+    if wanted(Part::Access) {
+        note("access");
+        rows.extend(access::measure(&arguments.weir, folder.path(), effort).await?);
+    }
     if wanted(Part::Start) {
         note("starts");
         rows.extend(resources::start(&arguments.weir, folder.path(), effort).await?);
+    }
+    // It has a table of its own.
+    if arguments.only.contains(&Part::Registry) {
+        note("registry");
+        rows.extend(registry::measure(&arguments.weir, folder.path(), &arguments.seed, effort).await?);
     }
     Ok(rows)
 }

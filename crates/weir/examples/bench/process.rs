@@ -48,6 +48,8 @@ impl Cpu {
 pub(crate) struct Weir {
     process: Ended,
     pub target: Target,
+    /// The integrated registry.
+    pub registry: Target,
     /// From the start of the process to the first good answer of `/readyz`.
     pub start: Duration,
 }
@@ -70,13 +72,14 @@ impl Weir {
         let mut process = Ended(child);
         let pid = u64::from(process.0.id());
         let file = data.join("serve.json");
-        let address = loop {
+        let (address, registry) = loop {
             let said =
                 fs::read(&file).ok().and_then(|raw| serde_json::from_slice::<serde_json::Value>(&raw).ok());
             // The file of an earlier process may still be there.
             if let Some(said) = said.filter(|said| said["pid"] == pid) {
                 let api = said["api"].as_str().context("serve.json names the API")?;
-                break api.trim_start_matches("https://").to_owned();
+                let registry = said["registry"].as_str().context("serve.json names the registry")?;
+                break (api.trim_start_matches("https://").to_owned(), registry.to_owned());
             }
             if let Some(status) = process.0.try_wait()? {
                 bail!("weir ended at its start: {status}, see {}", data.with_extension("log").display());
@@ -87,12 +90,14 @@ impl Weir {
             sleep(POLL).await;
         };
         let token = fs::read_to_string(data.join("admin.token"))?.trim().to_owned();
+        let mut registry = Target::plain(&registry);
+        registry.token = Some(token.clone());
         let target = Target::tls(&address, &data.join("ca.crt"), Some(token))?;
         let (status, _) = target.ask(&target.get("/readyz")).await?;
         if status != 200 {
             bail!("/readyz answers {status}");
         }
-        Ok(Weir { process, target, start: begin.elapsed() })
+        Ok(Weir { process, target, registry, start: begin.elapsed() })
     }
 
     pub(crate) fn cpu(&self) -> Cpu {
@@ -101,8 +106,17 @@ impl Weir {
 
     /// Bytes of memory that are in use.
     pub(crate) fn resident(&self) -> Result<u64> {
+        self.memory("VmRSS:")
+    }
+
+    /// Bytes of memory that were in use at the most.
+    pub(crate) fn peak(&self) -> Result<u64> {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, which: &'static str) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.0.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(which)).context(which)?;
         let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kilobytes * 1024)
     }
@@ -152,7 +166,7 @@ impl Constant {
 
 /// A `docker-registry` that holds the images of the conformance tests.
 pub(crate) struct Upstream {
-    _process: Ended,
+    process: Ended,
     pub target: Target,
 }
 
@@ -194,7 +208,11 @@ impl Upstream {
         if !filled.status.success() {
             bail!("the upstream registry cannot be filled: {filled:?}");
         }
-        Ok(Some(Upstream { _process: process, target }))
+        Ok(Some(Upstream { process, target }))
+    }
+
+    pub(crate) fn cpu(&self) -> Cpu {
+        Cpu(self.process.0.id())
     }
 }
 

@@ -84,9 +84,9 @@ pub(crate) fn milliseconds(time: Duration) -> f64 {
 }
 
 /// The whole report as Markdown.
-pub(crate) fn markdown(rows: &[Row]) -> String {
+pub(crate) fn markdown(title: &str, rows: &[Row]) -> String {
     let mut out = format!(
-        "# The first figures of image streams\n\n\
+        "# {title}\n\n\
          Written by `cargo xtask bench`. Rates are the best of several runs; a limit was measured in the same run as the\n\
          figure beside it, with the same load. The load came from the same machine. Microseconds are the processor time\n\
          of the server for one answer.\n\n\

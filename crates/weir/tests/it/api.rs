@@ -15,7 +15,7 @@ use reqwest::{
 };
 use serde_json::Value;
 
-/// The longest that any request of the recordings may take, watches included.
+/// The longest that an answer may be silent; a watch may go on for longer than any bound on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One request. A header that is there twice is sent twice.
@@ -74,7 +74,7 @@ pub(crate) struct Api {
 impl Api {
     /// `ca` is a PEM bundle; without it any certificate is taken.
     pub(crate) fn new(base: &str, token: Option<&str>, ca: Option<&[u8]>) -> Self {
-        let builder = Client::builder().no_proxy().http1_only().timeout(PATIENCE);
+        let builder = Client::builder().no_proxy().http1_only().read_timeout(PATIENCE);
         let builder = match ca {
             Some(pem) => builder.tls_certs_only(Certificate::from_pem_bundle(pem).expect("the CA is PEM")),
             None => builder.tls_danger_accept_invalid_certs(true),

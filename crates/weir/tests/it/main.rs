@@ -4,6 +4,7 @@
 //! recorded with what is answered, and the other modules are the tests, a subject each. Nothing here knows a type of
 //! the product: it is seen from outside only.
 
+mod advisories;
 mod api;
 mod audit;
 mod badinput;

@@ -23,6 +23,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use crate::auth::proved::Proved;
 use crate::limits;
 use crate::tasks::Tasks;
 
@@ -31,14 +32,21 @@ use crate::tasks::Tasks;
 pub(super) struct Issuer {
     url: String,
     transport: Arc<dyn Transport>,
-    keys: ArcSwap<Vec<Key>>,
+    keys: ArcSwap<Keys>,
     tried: Mutex<Option<Instant>>,
     fetching: tokio::sync::Mutex<()>,
 }
 
+/// The keys that count now, and what they have proved.
+#[derive(Debug, Default)]
+struct Keys {
+    keys: Vec<Key>,
+    proved: Proved,
+}
+
 /// One key.
 #[derive(Debug)]
-pub(super) struct Key {
+struct Key {
     id: String,
     algorithm: &'static str,
     material: Material,
@@ -91,15 +99,17 @@ impl Issuer {
 
     /// Whether a key of this name is known.
     pub(super) fn has(&self, id: &str) -> bool {
-        self.keys.load().iter().any(|key| key.id == id)
+        self.keys.load().keys.iter().any(|key| key.id == id)
     }
 
     /// Whether a key of the issuer has signed a message. The name only chooses among the issuer's own keys.
     pub(super) fn has_signed(&self, id: &str, algorithm: &str, message: &str, signature: &[u8]) -> bool {
         let keys = self.keys.load();
-        keys.iter()
-            .filter(|key| key.id == id && key.algorithm == algorithm)
-            .any(|key| key.has_signed(message.as_bytes(), signature))
+        // The message holds the header, and with it the name and the algorithm.
+        keys.proved.or_check(message, signature, || {
+            let fitting = keys.keys.iter().filter(|key| key.id == id && key.algorithm == algorithm);
+            fitting.into_iter().any(|key| key.has_signed(message.as_bytes(), signature))
+        })
     }
 
     /// Fetches the keys now and from time to time, sooner after a failure.
@@ -137,7 +147,7 @@ impl Issuer {
         match fetched.unwrap_or_else(|_| Err("it took too long".to_owned())) {
             Ok(keys) => {
                 info!(issuer = self.url, keys = keys.len(), "keys of the identity provider");
-                self.keys.store(Arc::new(keys));
+                self.keys.store(Arc::new(Keys { keys, proved: Proved::default() }));
                 true
             }
             Err(error) => {

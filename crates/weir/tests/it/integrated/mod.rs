@@ -4,5 +4,6 @@ mod cases;
 mod clients;
 mod content;
 mod faults;
+mod notifications;
 mod pull_through;
 mod world;
