@@ -23,7 +23,9 @@ pub async fn run(streams: Arc<dyn Streams>, stopping: impl Future<Output = ()>) 
     let mut at_work = FuturesUnordered::new();
     tokio::pin!(stopping);
     loop {
+        // In a fixed order, so that a simulation can be repeated.
         tokio::select! {
+            biased;
             () = &mut stopping => return,
             Some(change) = changes.next() => match change {
                 Change::Stream(key) => queue.add(key),

@@ -85,3 +85,6 @@ pub trait Streams: Send + Sync {
         why: Why,
     ) -> BoxFuture<'a, Result<ImageStreamImport, ApiError>>;
 }
+
+#[cfg(test)]
+mod simulation;

@@ -26,7 +26,9 @@ pub async fn run(streams: Arc<dyn Streams>, timetable: Arc<Timetable>, stopping:
     let mut at_work = FuturesUnordered::new();
     tokio::pin!(stopping);
     loop {
+        // In a fixed order, so that a simulation can be repeated.
         tokio::select! {
+            biased;
             () = &mut stopping => return,
             Some(change) = changes.next() => match change {
                 Change::Stream(key) => timetable.set(&key, wishes(&*streams, &key)),

@@ -212,6 +212,7 @@ impl Timetable {
                 Ok(found) => return found,
                 Err(Some(at)) => {
                     tokio::select! {
+                        biased;
                         () = changed => {}
                         () = tokio::time::sleep_until(at) => {}
                     }

@@ -2,8 +2,10 @@
 //!
 //! Registries tell a limit for a window of time and what is left of it. A part is kept for people, who do not wait for a
 //! plan; the rest is spent evenly until the window is over, so that a budget that is used up never surprises anybody. What
-//! is left is counted down here with every request and corrected by every answer that says more. Without a word from the
-//! registry there is no budget. Pure: the time comes with every call.
+//! is left is counted down here with every request and corrected by every answer that says more. Many registries do not
+//! count the questions that tell whether a tag moved (HEAD): what a request costs is learned from what their counter did
+//! between two answers, so that questions that cost nothing are not saved. Without a word from the registry there is no
+//! budget. Pure: the time comes with every call.
 
 use std::time::Duration;
 
@@ -18,9 +20,17 @@ pub struct Budget {
     told: Option<Told>,
     /// When the next request that nobody waits for may be sent.
     next: Option<Instant>,
+    /// The part of the requests that the upstream did not count of late: 0 when it counts all of them, which is believed
+    /// until it is seen to be otherwise, 1 when it counts none.
+    free: f64,
+    /// What the last answer said was left, and the requests sent since.
+    answered: Option<(u64, u32)>,
     /// Requests sent so far, whoever wanted them.
     pub sent: u64,
 }
+
+/// How many answers it takes, roughly, to learn what requests cost.
+const LEARNING: f64 = 4.0;
 
 /// What the upstream said, and what became of it since.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +59,14 @@ impl Budget {
     pub fn learn(&mut self, rate: &RateLimit, now: Instant) {
         let Some(limit) = rate.limit.or(self.told.map(|told| told.limit)) else { return };
         let Some(remaining) = rate.remaining else { return };
+        if let Some((before, sent @ 1..)) = self.answered {
+            // A counter that rose has begun anew and says nothing of what was taken.
+            if remaining <= before {
+                let taken = ((before - remaining) as f64 / f64::from(sent)).min(1.0);
+                self.free += (1.0 - taken - self.free) / LEARNING;
+            }
+        }
+        self.answered = Some((remaining, 0));
         let window = rate.window.or(self.told.map(|told| told.window)).unwrap_or(BUDGET_WINDOW);
         // The window goes on as it began, unless the upstream gave something back: then it has begun anew.
         let resets = match self.told {
@@ -70,6 +88,9 @@ impl Budget {
     /// Counts a request that is sent now; `planned` ones put the next off.
     pub fn spend(&mut self, now: Instant, planned: bool) {
         self.sent += 1;
+        if let Some((_, sent)) = &mut self.answered {
+            *sent = sent.saturating_add(1);
+        }
         let Some(mut told) = self.current(now) else {
             self.told = None;
             return;
@@ -77,9 +98,11 @@ impl Budget {
         if planned {
             let spare = told.remaining.saturating_sub(kept(told.limit)).max(1);
             let pause = told.resets.saturating_duration_since(now) / u32::try_from(spare).unwrap_or(u32::MAX);
-            self.next = Some(self.next.unwrap_or(now).max(now) + pause);
+            self.next = Some(self.next.unwrap_or(now).max(now) + pause.mul_f64(1.0 - self.free));
         }
-        told.remaining = told.remaining.saturating_sub(1);
+        if self.free < 0.5 {
+            told.remaining = told.remaining.saturating_sub(1);
+        }
         self.told = Some(told);
     }
 
@@ -142,6 +165,33 @@ mod tests {
         }
         assert!((80..=90).contains(&sent), "{sent}");
         assert!(budget.standing(start + HOUR - Duration::from_secs(1)).unwrap().remaining >= 10);
+    }
+
+    /// Planned requests within a window of an upstream whose answers say what `left` makes of their number.
+    fn planned_in_a_window(left: impl Fn(u64) -> u64) -> u64 {
+        let (mut budget, start) = (Budget::default(), Instant::now());
+        budget.learn(&rate(100, 100), start);
+        let (mut now, mut sent) = (start, 0);
+        while now < start + HOUR {
+            let wait = budget.wait(now);
+            now += wait.max(Duration::from_millis(100));
+            if wait.is_zero() {
+                budget.spend(now, true);
+                sent += 1;
+                budget.learn(&rate(100, left(sent)), now);
+            }
+        }
+        sent
+    }
+
+    #[test]
+    fn questions_that_the_upstream_does_not_count_are_not_saved() {
+        let free = planned_in_a_window(|_| 76);
+        assert!(free > 10_000, "{free}");
+        let counted = planned_in_a_window(|sent| 100_u64.saturating_sub(sent));
+        assert!((80..=91).contains(&counted), "{counted}");
+        let every_other = planned_in_a_window(|sent| 100_u64.saturating_sub(sent / 2));
+        assert!((100..=200).contains(&every_other), "{every_other}");
     }
 
     #[test]

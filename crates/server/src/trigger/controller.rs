@@ -45,7 +45,9 @@ pub async fn run(ctx: Ctx) {
     relist(&ctx, &mut index, &queue);
     let mut at_work = FuturesUnordered::new();
     loop {
+        // In a fixed order, so that a simulation can be repeated.
         tokio::select! {
+            biased;
             () = ctx.tasks.stopping() => return,
             Some(change) = changes.next() => match change {
                 Change::Missed => relist(&ctx, &mut index, &queue),
