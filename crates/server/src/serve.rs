@@ -35,7 +35,7 @@ use crate::random::Random;
 use crate::settings::Settings;
 use crate::stored::{Cache, Renderer};
 use crate::tasks::Tasks;
-use crate::{auth, configuration, import, limits, namespaces, pki, registry, surroundings};
+use crate::{auth, configuration, import, limits, namespaces, pki, registry, resource, surroundings};
 
 /// Why a server does not start or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -176,6 +176,14 @@ pub async fn context(
     let chance = Random::seeded(random.below(u64::MAX));
     let timetable =
         Timetable::new(images.scheduled_period(), images.scheduled_pace(), chance, imports.pause());
+    // Something that this server alone has, and has for ever; at its very first start it follows nothing yet.
+    let timetable = match cache.snapshot().get(&resource::namespaces().key("", "default")) {
+        Some(entry) => {
+            let since = u64::try_from(clock.timestamp().as_millisecond()).unwrap_or(0);
+            timetable.continued(&entry.object.uid, Duration::from_millis(since))
+        }
+        None => timetable,
+    };
     let in_flight = InFlight::new(&settings.requests);
     let metrics = Metrics::default();
     let audit = Audit::start(&settings.audit, &settings.data_dir, metrics.audit_dropped.clone())

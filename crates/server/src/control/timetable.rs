@@ -102,6 +102,8 @@ struct State {
     last_host: Arc<str>,
     next_start: Instant,
     epoch: Instant,
+    /// Milliseconds that had passed at the epoch, so that periods are counted alike after a restart.
+    passed: u64,
     seed: u64,
     random: Random,
 }
@@ -145,10 +147,24 @@ impl Timetable {
             last_host: "".into(),
             next_start: now,
             epoch: now,
+            passed: 0,
             seed: random.below(u64::MAX),
             random,
         };
         Timetable { state: Mutex::new(state), changed: Notify::new(), period, pace, pause }
+    }
+
+    /// Makes what is due when the same after every start: `server` names this server, and `time` has passed since a moment
+    /// that never changes.
+    #[must_use]
+    pub fn continued(self, server: &str, time: Duration) -> Timetable {
+        let mut state = self.lock();
+        let mut hasher = DefaultHasher::new();
+        server.hash(&mut hasher);
+        state.seed = hasher.finish();
+        state.passed = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        drop(state);
+        self
     }
 
     /// Takes in what a stream wishes now; nothing for one that is gone. What it wished before keeps its due time, so that
@@ -432,12 +448,14 @@ impl State {
         let millis = u64::try_from(period.as_millis()).unwrap_or(u64::MAX).max(1);
         let swing = (millis / u64::from(JITTER_PART)).max(1);
         let phase = self.hash(wish, u64::MAX) % millis;
-        let passed = u64::try_from(now.saturating_duration_since(self.epoch).as_millis()).unwrap_or(u64::MAX);
-        let mut cycle = passed / millis;
+        let since = u64::try_from(now.saturating_duration_since(self.epoch).as_millis()).unwrap_or(u64::MAX);
+        let passed = self.passed.saturating_add(since);
+        // The moment of the period before may lie in this one.
+        let mut cycle = (passed / millis).saturating_sub(1);
         loop {
-            // Around the phase, by half a swing to either side, differently in every period.
+            // After the phase, by up to a swing, differently in every period.
             let at = cycle * millis + phase + self.hash(wish, cycle) % swing;
-            let due = self.epoch + Duration::from_millis(at);
+            let due = self.epoch + Duration::from_millis(at.saturating_sub(self.passed));
             if due > now {
                 return due;
             }

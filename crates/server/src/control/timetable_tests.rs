@@ -157,3 +157,24 @@ async fn who_is_told_of_a_change_looks_at_once_also_when_a_look_is_under_way() {
     assert_eq!(table.next().await.0, held);
     assert_eq!(table.hurry("r.example", "x/z", None), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_puts_nothing_off() {
+    let since = Duration::from_secs(1_790_000_000);
+    let before = timetable(Pace::Free).continued("one", since);
+    let held = set(&before, "p", "a", wish("r.example", "x:1"));
+    let due = before.due(&held).unwrap();
+    tokio::time::advance((due - Instant::now()) / 3).await;
+    let passed = since + (due - Instant::now()) / 2;
+    let after = timetable(Pace::Free).continued("one", passed);
+    set(&after, "p", "a", wish("r.example", "x:1"));
+    let again = after.due(&held).unwrap();
+    assert!(
+        again.max(due) - again.min(due) < Duration::from_millis(2),
+        "{:?}",
+        again.max(due) - again.min(due)
+    );
+    let other = timetable(Pace::Free).continued("two", passed);
+    set(&other, "p", "a", wish("r.example", "x:1"));
+    assert_ne!(other.due(&held), Some(due), "servers do not ask all at once");
+}
