@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use base64::{DecodeError, Engine as _};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use futures_util::stream::{self, BoxStream};
+use futures_util::stream::BoxStream;
 use machinery::image::{Image, ImageStream, ImageStreamImport};
 use machinery::status::ApiError;
 use machinery::time::Time;
@@ -30,7 +30,7 @@ use crate::resource;
 use crate::settings::ImageSettings;
 use crate::stored::Loaded;
 use crate::stream::{AllowedRegistries, Exempt, Transport as Scheme, Writer};
-use crate::{configuration, control, streams};
+use crate::{changes, configuration, control, streams};
 
 /// Words that mark a secret as not for pulling.
 const EXCLUDED: (&str, &str) = (machinery::image::well_known::EXCLUDE_SECRET, "true");
@@ -226,33 +226,14 @@ impl Streams for All {
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {
-        let cache = Arc::clone(&self.ctx.cache);
-        let start = cache.snapshot().revision;
-        let prefix = resource::streams().prefix();
-        let changes = stream::unfold(None, move |cursor| {
-            let (cache, prefix) = (Arc::clone(&cache), prefix.clone());
-            async move {
-                let fresh = cursor.is_none();
-                let after = if fresh { start } else { cache.snapshot().revision };
-                let Some(mut cursor) = cursor.or_else(|| cache.subscribe(&prefix, after).ok()) else {
-                    // The start is no longer kept: begin again from now.
-                    let now = cache.snapshot().revision;
-                    return Some((Change::Missed, cache.subscribe(&prefix, now).ok()));
-                };
-                match cursor.next().await {
-                    Ok(event) => {
-                        let key = &event.entry.key;
-                        let key = StreamKey::new(key.namespace().unwrap_or_default(), key.name());
-                        Some((Change::Stream(key), Some(cursor)))
-                    }
-                    Err(_lagged) => {
-                        let now = cache.snapshot().revision;
-                        Some((Change::Missed, cache.subscribe(&prefix, now).ok()))
-                    }
-                }
+        let told = |change: changes::Change| match change {
+            Some(event) => {
+                let key = &event.entry.key;
+                Change::Stream(StreamKey::new(key.namespace().unwrap_or_default(), key.name()))
             }
-        });
-        changes.boxed()
+            None => Change::Missed,
+        };
+        changes::of(&self.ctx, resource::streams()).map(told).boxed()
     }
 
     fn import<'a>(

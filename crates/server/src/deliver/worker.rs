@@ -6,11 +6,10 @@
 
 mod book;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use futures_util::stream::{self, BoxStream, FuturesUnordered, select_all};
+use futures_util::stream::{FuturesUnordered, select_all};
 use futures_util::{FutureExt, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use machinery::status::{ApiError, GroupResource};
@@ -24,17 +23,15 @@ use super::outcome::Outcome;
 use super::send::Failed;
 use super::{Spec, State, Status, TRIGGERS, make, resource, resource_of, send, set_status, shortened};
 use super::{spec as spec_of, status as status_of};
+use crate::changes;
 use crate::context::Ctx;
 use crate::control::{Done, Queue};
 use crate::metrics::OutcomeLabels;
 use crate::plain::Plain;
-use crate::resource::Resource;
 use crate::stored::{Entry, Loaded, Storable};
 use crate::streams::{self, decode, load_entry};
 use book::{Book, Lane, Owner};
 
-/// What happened; `None` when something was missed.
-type Change = Option<(EventKind, Entry)>;
 /// Work on a lane, or on none.
 type Work<'a> = BoxFuture<'a, (Option<Lane>, Done)>;
 
@@ -44,7 +41,7 @@ pub async fn run(ctx: Ctx) {
     let mut book = Book::default();
     // Changes first, then the list, so that nothing falls in between.
     let watched = TRIGGERS.into_iter().chain(["deliveries"]);
-    let mut changes = select_all(watched.map(|plural| changes(&ctx, resource(plural))));
+    let mut changes = select_all(watched.map(|plural| changes::of(&ctx, resource(plural))));
     let mut at_work: FuturesUnordered<Work<'_>> = FuturesUnordered::new();
     relist(&ctx, &mut book, &queue);
     at_work.extend(orphans(&ctx, &book));
@@ -56,12 +53,12 @@ pub async fn run(ctx: Ctx) {
                     relist(&ctx, &mut book, &queue);
                     at_work.extend(orphans(&ctx, &book));
                 }
-                Some((kind, entry)) if entry.object.resource.plural == "deliveries" => {
-                    note(&ctx, &mut book, &queue, &entry, kind != EventKind::Delete);
+                Some(event) if event.entry.object.resource.plural == "deliveries" => {
+                    note(&ctx, &mut book, &queue, &event.entry, event.kind != EventKind::Delete);
                 }
-                Some((EventKind::Delete, entry)) => {
-                    let names = book.of(&owner(&entry));
-                    let namespace = entry.key.namespace().unwrap_or_default().to_owned();
+                Some(event) if event.kind == EventKind::Delete => {
+                    let names = book.of(&owner(&event.entry));
+                    let namespace = event.entry.key.namespace().unwrap_or_default().to_owned();
                     at_work.push(forget(&ctx, namespace, names).boxed());
                 }
                 Some(_) => {}
@@ -90,22 +87,6 @@ fn owner(trigger: &Entry) -> Owner {
         kind: trigger.object.resource.kind.to_owned(),
         name: trigger.key.name().to_owned(),
     }
-}
-
-fn changes(ctx: &Ctx, of: &'static Resource) -> BoxStream<'static, Change> {
-    let cache = Arc::clone(&ctx.cache);
-    let prefix = of.prefix();
-    let cursor = cache.subscribe(&prefix, cache.snapshot().revision).ok();
-    stream::unfold(cursor, move |cursor| {
-        let (cache, prefix) = (Arc::clone(&cache), prefix.clone());
-        async move {
-            let resume = || cache.subscribe(&prefix, cache.snapshot().revision).ok();
-            let Some(mut cursor) = cursor else { return Some((None, resume())) };
-            let Ok(event) = cursor.next().await else { return Some((None, resume())) };
-            Some((Some((event.kind, Arc::clone(&event.entry))), Some(cursor)))
-        }
-    })
-    .boxed()
 }
 
 /// The work of removing the deliveries whose trigger went while nobody looked.

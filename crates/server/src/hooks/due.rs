@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use futures_util::stream::{self, BoxStream, FuturesUnordered};
+use futures_util::stream::FuturesUnordered;
 use machinery::image::{ImageStream, ImageStreamImport, well_known};
 use machinery::status::ApiError;
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use super::kinds::{HOME, KEY};
 use super::limits::{AT_WORK, SHOWN};
 use super::{Call, resource};
 use crate::auth::Actor;
+use crate::changes;
 use crate::context::Ctx;
 use crate::control::limits::IMPORT_TIME;
 use crate::control::{Done, StreamKey, decide};
@@ -29,19 +30,19 @@ use crate::streams::{self, decode, load_entry};
 use crate::surroundings;
 use crate::workload::text;
 
-/// A stream that was made or changed, or is gone; `None` when something was missed.
-type Change = Option<(StreamKey, Option<Entry>)>;
-
 /// Looks at what hooks name, and writes what came of them, until the server stops.
 pub async fn run(ctx: Ctx) {
-    let mut changes = changes(&ctx);
+    let mut changes = changes::of(&ctx, table::streams());
     relist(&ctx);
     let mut at_work = FuturesUnordered::new();
     loop {
         tokio::select! {
             () = ctx.tasks.stopping() => return,
             Some(change) = changes.next() => match change {
-                Some((key, entry)) => index(&ctx, &key, entry.as_ref()),
+                Some(event) => {
+                    let there = (event.kind != EventKind::Delete).then_some(&event.entry);
+                    index(&ctx, &stream_key(&event.entry), there);
+                }
                 None => relist(&ctx),
             },
             Some((key, done)) = at_work.next() => ctx.hooks.due.done(&key, done),
@@ -58,23 +59,6 @@ pub async fn run(ctx: Ctx) {
             }
         }
     }
-}
-
-fn changes(ctx: &Ctx) -> BoxStream<'static, Change> {
-    let cache = Arc::clone(&ctx.cache);
-    let prefix = table::streams().prefix();
-    let cursor = cache.subscribe(&prefix, cache.snapshot().revision).ok();
-    stream::unfold(cursor, move |cursor| {
-        let (cache, prefix) = (Arc::clone(&cache), prefix.clone());
-        async move {
-            let resume = || cache.subscribe(&prefix, cache.snapshot().revision).ok();
-            let Some(mut cursor) = cursor else { return Some((None, resume())) };
-            let Ok(event) = cursor.next().await else { return Some((None, resume())) };
-            let there = event.kind != EventKind::Delete;
-            Some((Some((stream_key(&event.entry), there.then(|| Arc::clone(&event.entry)))), Some(cursor)))
-        }
-    })
-    .boxed()
 }
 
 fn stream_key(entry: &Entry) -> StreamKey {

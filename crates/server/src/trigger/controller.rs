@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use futures_util::stream::{self, BoxStream, FuturesUnordered};
+use futures_util::stream::{BoxStream, FuturesUnordered};
 use futures_util::{StreamExt, stream::select_all};
 use machinery::status::ApiError;
 use store::cache::EventKind;
@@ -15,6 +15,7 @@ use super::limits::AT_WORK;
 use super::tags::CurrentTags;
 use super::{FOLLOWERS, Reaction, annotation, build, deployment, streams};
 use crate::auth::Actor;
+use crate::changes;
 use crate::context::Ctx;
 use crate::control::{Done, Queue, StreamKey};
 use crate::plain::Plain;
@@ -111,31 +112,21 @@ fn may_follow(kind: Workload, entry: &Entry) -> bool {
 }
 
 fn changes(ctx: &Ctx, of: &'static Resource, kind: Option<Workload>) -> BoxStream<'static, Change> {
-    let cache = Arc::clone(&ctx.cache);
-    let start = cache.snapshot().revision;
-    let prefix = of.prefix();
-    let cursor = cache.subscribe(&prefix, start).ok();
-    let changes = stream::unfold(cursor, move |cursor| {
-        let (cache, prefix) = (Arc::clone(&cache), prefix.clone());
-        async move {
-            let resume = || cache.subscribe(&prefix, cache.snapshot().revision).ok();
-            let Some(mut cursor) = cursor else { return Some((Change::Missed, resume())) };
-            let Ok(event) = cursor.next().await else { return Some((Change::Missed, resume())) };
-            let change = match kind {
-                None => {
-                    let key = &event.entry.key;
-                    Change::Stream(StreamKey::new(key.namespace().unwrap_or_default(), key.name()))
-                }
-                Some(kind) => {
-                    let there = event.kind != EventKind::Delete;
-                    let key = object_key(kind, &event.entry);
-                    Change::Workload(key, there.then(|| Arc::clone(&event.entry)))
-                }
-            };
-            Some((change, Some(cursor)))
+    let told = move |change: changes::Change| {
+        let Some(event) = change else { return Change::Missed };
+        match kind {
+            None => {
+                let key = &event.entry.key;
+                Change::Stream(StreamKey::new(key.namespace().unwrap_or_default(), key.name()))
+            }
+            Some(kind) => {
+                let there = event.kind != EventKind::Delete;
+                let key = object_key(kind, &event.entry);
+                Change::Workload(key, there.then(|| Arc::clone(&event.entry)))
+            }
         }
-    });
-    changes.boxed()
+    };
+    changes::of(ctx, of).map(told).boxed()
 }
 
 /// Brings one workload up to date.
