@@ -173,9 +173,8 @@ pub async fn context(
     let cache = Cache::start(&*store, renderer, CacheLimits::default()).await?;
     let imports = import::Engine::new(&settings);
     let images = &settings.images;
-    let chance = Random::seeded(random.below(u64::MAX));
     let timetable =
-        Timetable::new(images.scheduled_period(), images.scheduled_pace(), chance, imports.pause());
+        Timetable::new(images.scheduled_period(), images.scheduled_pace(), &random, imports.pause());
     // Something that this server alone has, and has for ever; at its very first start it follows nothing yet.
     let timetable = match cache.snapshot().get(&resource::namespaces().key("", "default")) {
         Some(entry) => {

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use super::limits::{IMPORT_TIME, REPOSITORY_ROUNDS, STREAMS};
 use super::timetable::{Follow, Polled};
 use super::{Change, StreamKey, Streams, Timetable, Why, decide};
-use crate::import::apply;
+use crate::import::{apply, failure};
 
 /// Runs the scheduler until `stopping` completes.
 pub async fn run(streams: Arc<dyn Streams>, timetable: Arc<Timetable>, stopping: impl Future<Output = ()>) {
@@ -88,7 +88,7 @@ async fn poll(streams: &dyn Streams, follow: &Follow, due: Instant) -> Polled {
             }
         };
         if !is_success(&imported) {
-            return Polled::Failed;
+            return if is_put_off(&imported) { Polled::PutOff } else { Polled::Failed };
         }
         let rest = imported.status.repository.map_or(0, |repository| repository.additional_tags.len());
         if rest == 0 || rest >= left {
@@ -104,6 +104,14 @@ fn is_success(imported: &ImageStreamImport) -> bool {
     let status = &imported.status;
     let listed = status.repository.as_ref().is_none_or(|repository| repository.status.status != "Failure");
     listed && status.images.iter().all(apply::is_success)
+}
+
+/// Whether all that went wrong is that the registry was not asked.
+fn is_put_off(imported: &ImageStreamImport) -> bool {
+    let status = &imported.status;
+    let listed = status.repository.iter().map(|repository| &repository.status);
+    let mut all = status.images.iter().map(|image| &image.status).chain(listed);
+    all.all(|status| status.status != "Failure" || failure::is_put_off(status))
 }
 
 #[cfg(test)]

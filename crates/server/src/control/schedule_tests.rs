@@ -14,7 +14,7 @@ use crate::random::Random;
 const PERIOD: Duration = Duration::from_secs(900);
 
 fn timetable(world: &World) -> Arc<Timetable> {
-    Arc::new(Timetable::new(PERIOD, Pace::Free, Random::seeded(3), world.engine().pause()))
+    Arc::new(Timetable::new(PERIOD, Pace::Free, &Random::seeded(3), world.engine().pause()))
 }
 
 /// Runs the scheduler for a while.

@@ -60,6 +60,8 @@ pub enum Polled {
     Failed,
     /// Somebody else wrote the stream meanwhile.
     Overtaken,
+    /// The registry was not asked, because it wants no requests now.
+    PutOff,
 }
 
 /// How the tags of one host stand.
@@ -105,7 +107,6 @@ struct State {
     /// Milliseconds that had passed at the epoch, so that periods are counted alike after a restart.
     passed: u64,
     seed: u64,
-    random: Random,
 }
 
 struct Entry {
@@ -138,7 +139,7 @@ struct Host {
 impl Timetable {
     /// An empty timetable: every tag once in `period` unless it wishes otherwise. `pause` tells how long a host wants to
     /// be left alone.
-    pub fn new(period: Duration, pace: Pace, random: Random, pause: Pause) -> Timetable {
+    pub fn new(period: Duration, pace: Pace, random: &Random, pause: Pause) -> Timetable {
         let now = Instant::now();
         let state = State {
             follows: HashMap::new(),
@@ -149,7 +150,6 @@ impl Timetable {
             epoch: now,
             passed: 0,
             seed: random.below(u64::MAX),
-            random,
         };
         Timetable { state: Mutex::new(state), changed: Notify::new(), period, pace, pause }
     }
@@ -407,13 +407,19 @@ impl State {
         let now = Instant::now();
         let entry = self.follows.get_mut(follow)?;
         let Where::Busy { again } = entry.state else { return Some(entry.due) };
-        entry.failures = if how == Polled::Failed { entry.failures.saturating_add(1) } else { 0 };
+        entry.failures = match how {
+            Polled::Failed => entry.failures.saturating_add(1),
+            // Nothing was learnt: neither that it works nor that it does not.
+            Polled::PutOff => entry.failures,
+            Polled::Told | Polled::Overtaken => 0,
+        };
         let (wish, failures) = (entry.wish.clone(), entry.failures);
         let due = match how {
             _ if again => now,
             Polled::Told => self.aligned(&wish, period, now),
-            Polled::Failed => now + self.pause_after(failures, wish.period.unwrap_or(period)),
-            Polled::Overtaken => now + SCHEDULE_RETRY.min(wish.period.unwrap_or(period)),
+            Polled::Failed => now + self.pause_after(&wish, failures, period),
+            // The host's pause is kept for all of its tags.
+            Polled::Overtaken | Polled::PutOff => now + SCHEDULE_RETRY.min(wish.period.unwrap_or(period)),
         };
         let entry = self.follows.get_mut(follow)?;
         (entry.state, entry.due) = (Where::Later, due);
@@ -425,21 +431,18 @@ impl State {
 
     fn first_due(&self, wish: &Wish, period: Duration) -> Instant {
         let now = Instant::now();
-        if wish.once {
-            now + self.pause_after(1, wish.period.unwrap_or(period))
-        } else {
-            self.aligned(wish, period, now)
-        }
+        if wish.once { now + self.pause_after(wish, 1, period) } else { self.aligned(wish, period, now) }
     }
 
-    /// The pause after so many failures in a row: doubling up to the period, a little shorter or longer at random.
-    fn pause_after(&self, failures: u32, period: Duration) -> Duration {
+    /// The pause after so many failures in a row: doubling up to the period, a little shorter or longer, as chance has it
+    /// for an image: who failed together tries together, and asks once.
+    fn pause_after(&self, wish: &Wish, failures: u32, period: Duration) -> Duration {
         let doubled =
             RETRY_FIRST.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
-        let pause = doubled.min(period);
+        let pause = doubled.min(wish.period.unwrap_or(period));
         let swing = pause / JITTER_PART;
         let millis = u64::try_from((swing * 2).as_millis()).unwrap_or(u64::MAX);
-        pause - swing + Duration::from_millis(self.random.below(millis))
+        pause - swing + Duration::from_millis(self.hash(wish, u64::from(failures)) % millis.max(1))
     }
 
     /// The next moment after now that everybody has who follows this image in this period.

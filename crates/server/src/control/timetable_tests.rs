@@ -5,7 +5,7 @@ use super::*;
 const PERIOD: Duration = Duration::from_secs(900);
 
 fn timetable(pace: Pace) -> Timetable {
-    Timetable::new(PERIOD, pace, Random::seeded(7), Box::new(|_| Duration::ZERO))
+    Timetable::new(PERIOD, pace, &Random::seeded(7), Box::new(|_| Duration::ZERO))
 }
 
 fn wish(host: &str, image: &str) -> Wish {
@@ -104,7 +104,7 @@ async fn a_host_that_is_full_or_wants_a_pause_holds_up_only_itself() {
     let table = Timetable::new(
         PERIOD,
         Pace::Free,
-        Random::seeded(7),
+        &Random::seeded(7),
         Box::new(|host| if host == "paused.example" { Duration::from_secs(60) } else { Duration::ZERO }),
     );
     for at in 0..HOST_POLLS + 5 {

@@ -14,6 +14,7 @@ use machinery::meta::{ObjectMeta, ObjectReference, Status};
 use machinery::time::Time;
 use oci::Reference;
 
+use super::failure as reasons;
 use crate::stream::add_tag_event;
 
 /// What there is to write.
@@ -129,8 +130,12 @@ impl Work {
         }
     }
 
-    /// Records a failure, unless the very same one is recorded already.
+    /// Records a failure, unless the very same one is recorded already. That nobody was asked says nothing about a tag of
+    /// which something is known: how long a registry wants to be left alone is another number every time.
     fn fail(&mut self, tag: &str, status: &Status) {
+        if reasons::is_put_off(status) && self.is_tried(tag) {
+            return;
+        }
         let next = failure(status, self.generation, self.now);
         let list = self.stream.status.tag_or_insert(tag);
         let same = |held: &TagEventCondition| {
@@ -177,6 +182,16 @@ impl Work {
         for image in entry.manifests.iter().chain([image]) {
             self.keep(image);
         }
+    }
+
+    /// Whether an import of a tag's present spec has ended before, well or badly.
+    fn is_tried(&self, tag: &str) -> bool {
+        let Some(held) = self.stream.status.tag(tag) else { return false };
+        let tried = held.conditions.iter().find(|condition| condition.r#type == well_known::IMPORT_SUCCESS);
+        let head = held.items.first().map_or(0, |head| head.generation);
+        let newest = head.max(tried.map_or(0, |condition| condition.generation));
+        let wanted = self.stream.spec.tag(tag).and_then(|tag| tag.generation).unwrap_or_default();
+        newest >= wanted
     }
 
     /// Whether an event says anything that the tag does not say already. A spec that is ahead of its history counts, so

@@ -183,3 +183,17 @@ fn a_refused_import_tells_only_the_tags_it_would_have_made() {
     assert_eq!(told.spec, held.spec);
     assert!(refused(&held, &held, &error, LATER).is_none());
 }
+
+#[test]
+fn that_nobody_was_asked_is_told_only_where_nothing_is_known() {
+    let put_off = |seconds: u64| ImageImportStatus {
+        status: *reasons::put_off(&format!("wait {seconds}"), std::time::Duration::from_secs(seconds)),
+        tag: "1".to_owned(),
+        ..Default::default()
+    };
+    let first = step(None, entry("r/x:1", Some("t")), put_off(7), NOW).stream;
+    assert_eq!(generations(&first, "t"), (1, Some(1), None, Some(1)));
+    assert!(!step(Some(&first), entry("r/x:1", Some("t")), put_off(9), LATER).changed);
+    let had = step(None, entry("r/x:1", Some("t")), success("r/x", ONE), NOW).stream;
+    assert!(!step(Some(&had), entry("r/x:1", Some("t")), put_off(9), LATER).changed);
+}

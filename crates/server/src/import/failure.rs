@@ -3,6 +3,8 @@
 //! Only "there is no such manifest" is told as not found. Everything that says nothing about the content is told as
 //! what it is, so nobody takes an outage for a deletion.
 
+use std::time::Duration;
+
 use machinery::image::GROUP;
 use machinery::meta::Status;
 use machinery::status::{ApiError, GroupResource};
@@ -42,6 +44,24 @@ pub fn other(message: &str) -> Box<Status> {
     ApiError::internal(message).0
 }
 
+/// The status of what was not asked for, because the registry wants no more requests for a while.
+pub fn put_off(message: &str, pause: Duration) -> Box<Status> {
+    let mut status = other(message);
+    let seconds = i32::try_from(pause.as_secs()).unwrap_or(i32::MAX).max(1);
+    status.details.get_or_insert_default().retry_after_seconds = seconds;
+    status
+}
+
+/// Whether a status says that nobody was asked, so that it says nothing of what was to be asked for.
+pub fn is_put_off(status: &Status) -> bool {
+    pause_of(status).is_some()
+}
+
+fn pause_of(status: &Status) -> Option<Duration> {
+    let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+    u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
+}
+
 /// The status of an image that several places did not give, each for its own reason; what only one said is told as that.
 pub fn several(mut reasons: Vec<Box<Status>>) -> Box<Status> {
     if reasons.len() == 1
@@ -49,6 +69,8 @@ pub fn several(mut reasons: Vec<Box<Status>>) -> Box<Status> {
     {
         return only;
     }
+    // As long as one of them was not asked, nobody knows.
+    let pause = reasons.iter().filter_map(|reason| pause_of(reason)).max();
     let mut texts: Vec<&str> = Vec::with_capacity(reasons.len());
     for reason in &reasons {
         let text = cause(reason);
@@ -56,10 +78,11 @@ pub fn several(mut reasons: Vec<Box<Status>>) -> Box<Status> {
             texts.push(text);
         }
     }
-    match texts.as_slice() {
-        [only] => other(only),
-        _ => other(&format!("[{}]", texts.join(", "))),
-    }
+    let text = match texts.as_slice() {
+        [only] => (*only).to_owned(),
+        _ => format!("[{}]", texts.join(", ")),
+    };
+    pause.map_or_else(|| other(&text), |pause| put_off(&text, pause))
 }
 
 /// What a status says, without the words that every internal error begins with.
@@ -94,5 +117,7 @@ mod tests {
         assert_eq!(both.message, format!("Internal error occurred: {text}"));
         assert_eq!((both.code, cause(&both)), (500, text));
         assert_eq!(several(vec![other("same"), other("same")]).message, "Internal error occurred: same");
+        let unknown = several(vec![put_off("m.example/x:1: busy", Duration::from_secs(7)), not_found()]);
+        assert!(is_put_off(&unknown) && !is_put_off(&both), "{unknown:?}");
     }
 }

@@ -28,9 +28,8 @@ impl Fault {
     pub fn of_manifest(&self, reference: &Named) -> Box<Status> {
         match self {
             Fault::Ask(AskError::Registry(error)) => failure::manifest(error, &reference.to_string()),
-            Fault::Ask(AskError::Closed(_)) | Fault::Late | Fault::Secrets(_) => {
-                failure::other(&format!("{reference}: {self}"))
-            }
+            Fault::Ask(AskError::Closed(pause)) => failure::put_off(&format!("{reference}: {self}"), *pause),
+            Fault::Late | Fault::Secrets(_) => failure::other(&format!("{reference}: {self}")),
             Fault::Unusable(message) => failure::other(message),
         }
     }
@@ -39,6 +38,7 @@ impl Fault {
     pub fn of_repository(&self, reference: &str) -> Box<Status> {
         match self {
             Fault::Ask(AskError::Registry(error)) => failure::repository(error, reference),
+            Fault::Ask(AskError::Closed(pause)) => failure::put_off(&self.to_string(), *pause),
             other => failure::other(&other.to_string()),
         }
     }

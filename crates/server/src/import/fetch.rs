@@ -102,10 +102,7 @@ pub async fn fetch(engine: &Engine, routes: &Routes, job: Job<'_>, stored: &dyn 
 pub async fn tags(engine: &Engine, repo: &Repo, reference: &str) -> Result<Vec<String>, Box<Status>> {
     let listed = match tokio::time::timeout(FETCH_TIME, repo.tags()).await {
         Ok(listed) => listed.map_err(Fault::from),
-        Err(_) => {
-            repo.gave_up();
-            Err(Fault::Late)
-        }
+        Err(_) => Err(repo.gave_up().map_or(Fault::Late, Fault::Ask)),
     };
     listed.map_err(|fault| {
         if fault.is_transport() {
@@ -166,10 +163,7 @@ impl Errand<'_> {
         let may_have = shown == Some(&repo.key);
         let result = match tokio::time::timeout_at(limit, work.run(may_have)).await {
             Ok(result) => result,
-            Err(_) => {
-                repo.gave_up();
-                Err(Fault::Late)
-            }
+            Err(_) => Err(repo.gave_up().map_or(Fault::Late, Fault::Ask)),
         };
         result.map_err(|fault| {
             tracing::debug!(%reference, %fault, "an image could not be fetched");
@@ -279,11 +273,13 @@ impl Work<'_> {
     async fn head(&self) -> Result<Option<Digest>, Fault> {
         let Some((key, due)) = self.shared() else { return Ok(self.repo.head(self.job.wanted).await?) };
         if let Some(answer) = self.engine.shared_answer(&key, due) {
+            self.repo.errand.begin();
             return Ok(answer);
         }
         let (repo, wanted) = (self.repo.clone(), self.job.wanted.clone());
         let begin = move || async move { Ok(repo.head(&wanted).await?) }.boxed();
         let answer = self.engine.heads.join(key.clone(), begin).await?;
+        self.repo.errand.begin();
         self.engine.share_answer(key, answer.clone());
         Ok(answer)
     }
@@ -297,7 +293,7 @@ impl Work<'_> {
     }
 
     fn shared(&self) -> Option<(TagKey, Instant)> {
-        match (self.job.wanted, self.repo.lane) {
+        match (self.job.wanted, self.repo.errand.lane()) {
             (Wanted::Tag(tag), Lane::Scheduled { due }) => Some(((self.repo.key.clone(), tag.clone()), due)),
             _ => None,
         }

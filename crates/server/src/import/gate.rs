@@ -8,7 +8,7 @@
 //! server asks by itself keeps to it ([`Budget`]).
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +37,45 @@ impl Lane {
     /// Whether nobody waits for the answer.
     pub fn is_background(self) -> bool {
         self != Lane::Interactive
+    }
+}
+
+/// One errand of several questions: who waits for it, and how far it is. What has begun is finished: only its first
+/// question waits for the budget, the others count on it and put off whoever comes next. Otherwise a budget that is just
+/// enough would go to first questions whose answers nobody can follow up in time.
+#[derive(Debug)]
+pub struct Errand {
+    lane: Lane,
+    begun: AtomicBool,
+    /// Whether it waits for the host's consent, and not for an answer.
+    put_off: AtomicBool,
+}
+
+impl Errand {
+    /// One that has asked nothing yet.
+    pub fn new(lane: Lane) -> Errand {
+        Errand { lane, begun: AtomicBool::new(false), put_off: AtomicBool::new(false) }
+    }
+
+    /// On whose behalf it is.
+    pub fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    /// Notes that a question of it has been answered, by whomever.
+    pub fn begin(&self) {
+        self.begun.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it waits because the host wants no requests now.
+    pub fn is_put_off(&self) -> bool {
+        self.put_off.load(Ordering::Relaxed)
+    }
+
+    async fn wait(&self, pause: Duration) {
+        self.put_off.store(true, Ordering::Relaxed);
+        tokio::time::sleep(pause).await;
+        self.put_off.store(false, Ordering::Relaxed);
     }
 }
 
@@ -154,10 +193,10 @@ impl Gates {
         &self,
         gate: &Gate,
         account: &Arc<str>,
-        lane: Lane,
+        errand: &Errand,
         patience: Duration,
     ) -> Result<Pass, Closed> {
-        let background = lane.is_background();
+        let background = errand.lane.is_background();
         let narrow = acquire_if(background && gate.is_suspect(), &gate.narrow).await;
         let share = acquire_if(background, &gate.background).await;
         let request = acquire_if(true, &gate.requests).await;
@@ -165,14 +204,15 @@ impl Gates {
             if remaining > patience {
                 return Err(Closed { remaining });
             }
-            tokio::time::sleep(remaining).await;
+            errand.wait(remaining).await;
         }
-        while let Err(remaining) = gate.spend(account, background) {
+        while let Err(remaining) = gate.spend(account, errand) {
             if remaining > patience {
                 return Err(Closed { remaining });
             }
-            tokio::time::sleep(remaining).await;
+            errand.wait(remaining).await;
         }
+        errand.begin();
         let common = acquire_if(background, &self.background).await;
         Ok(Pass { _host: [narrow, share, request], common })
     }
@@ -202,13 +242,15 @@ impl Gate {
     }
 
     /// Counts a request of an account, unless it has to be put off.
-    fn spend(&self, account: &Arc<str>, planned: bool) -> Result<(), Duration> {
+    fn spend(&self, account: &Arc<str>, errand: &Errand) -> Result<(), Duration> {
         let (now, mut budgets) = (Instant::now(), lock(&self.budgets));
         if budgets.len() >= ACCOUNTS && !budgets.contains_key(account) {
             budgets.retain(|_, budget| budget.standing(now).is_some());
         }
         let budget = budgets.entry(Arc::clone(account)).or_default();
-        let wait = if planned { budget.wait(now) } else { Duration::ZERO };
+        let planned = errand.lane.is_background();
+        let waits = planned && !errand.begun.load(Ordering::Relaxed);
+        let wait = if waits { budget.wait(now) } else { Duration::ZERO };
         if !wait.is_zero() {
             return Err(wait);
         }
@@ -216,7 +258,7 @@ impl Gate {
         Ok(())
     }
 
-    /// How long planned requests have to wait, whoever's they are: until the first account may ask again.
+    /// How long planned errands have to wait, whoever's they are: until the first account may ask again.
     fn wait(&self, now: Instant) -> Duration {
         let paused = self.remaining().unwrap_or_default();
         let budget = lock(&self.budgets).values().map(|budget| budget.wait(now)).min().unwrap_or_default();
@@ -286,6 +328,10 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
+    fn errand(lane: Lane) -> Errand {
+        Errand::new(lane)
+    }
+
     fn nobody() -> Arc<str> {
         "".into()
     }
@@ -296,12 +342,12 @@ mod tests {
         let (slow, other) = (gates.of("slow"), gates.of("other"));
         let mut held = Vec::new();
         for _ in 0..HOST_REQUESTS {
-            held.push(gates.pass(&slow, &nobody(), Lane::Interactive, LONG).await.unwrap());
+            held.push(gates.pass(&slow, &nobody(), &errand(Lane::Interactive), LONG).await.unwrap());
         }
-        assert!(gates.pass(&slow, &nobody(), Lane::Background, LONG).now_or_never().is_none());
-        assert!(gates.pass(&other, &nobody(), Lane::Background, LONG).now_or_never().is_some());
+        assert!(gates.pass(&slow, &nobody(), &errand(Lane::Background), LONG).now_or_never().is_none());
+        assert!(gates.pass(&other, &nobody(), &errand(Lane::Background), LONG).now_or_never().is_some());
         held.pop();
-        assert!(gates.pass(&slow, &nobody(), Lane::Background, LONG).now_or_never().is_some());
+        assert!(gates.pass(&slow, &nobody(), &errand(Lane::Background), LONG).now_or_never().is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -310,13 +356,15 @@ mod tests {
         let (a, b, c) = (gates.of("a"), gates.of("b"), gates.of("c"));
         let mut held = Vec::new();
         for gate in [&a, &a, &b, &b] {
-            held.push(gates.pass(gate, &nobody(), Lane::Background, LONG).now_or_never().unwrap().unwrap());
+            held.push(
+                gates.pass(gate, &nobody(), &errand(Lane::Background), LONG).now_or_never().unwrap().unwrap(),
+            );
         }
-        assert!(gates.pass(&a, &nobody(), Lane::Background, LONG).now_or_never().is_none());
-        assert!(gates.pass(&c, &nobody(), Lane::Background, LONG).now_or_never().is_none());
+        assert!(gates.pass(&a, &nobody(), &errand(Lane::Background), LONG).now_or_never().is_none());
+        assert!(gates.pass(&c, &nobody(), &errand(Lane::Background), LONG).now_or_never().is_none());
         held[0].yield_place();
-        assert!(gates.pass(&c, &nobody(), Lane::Background, LONG).now_or_never().is_some());
-        assert!(gates.pass(&a, &nobody(), Lane::Background, LONG).now_or_never().is_none());
+        assert!(gates.pass(&c, &nobody(), &errand(Lane::Background), LONG).now_or_never().is_some());
+        assert!(gates.pass(&a, &nobody(), &errand(Lane::Background), LONG).now_or_never().is_none());
     }
 
     #[tokio::test(start_paused = true)]
@@ -324,11 +372,13 @@ mod tests {
         let gates = Gates::new(2);
         let gate = gates.of("busy");
         gate.close(Duration::from_secs(30));
-        let refused =
-            gates.pass(&gate, &nobody(), Lane::Interactive, Duration::from_secs(10)).await.unwrap_err();
+        let refused = gates
+            .pass(&gate, &nobody(), &errand(Lane::Interactive), Duration::from_secs(10))
+            .await
+            .unwrap_err();
         assert_eq!(refused.remaining, Duration::from_secs(30));
         let start = Instant::now();
-        gates.pass(&gate, &nobody(), Lane::Interactive, LONG).await.unwrap();
+        gates.pass(&gate, &nobody(), &errand(Lane::Interactive), LONG).await.unwrap();
         assert_eq!(start.elapsed(), Duration::from_secs(30));
     }
 
@@ -339,32 +389,59 @@ mod tests {
         for _ in 0..SUSPECT_AFTER {
             gate.failed();
         }
-        let first = gates.pass(&gate, &nobody(), Lane::Background, LONG).await.unwrap();
-        assert!(gates.pass(&gate, &nobody(), Lane::Background, LONG).now_or_never().is_none());
-        assert!(gates.pass(&gate, &nobody(), Lane::Interactive, LONG).now_or_never().is_some());
+        let first = gates.pass(&gate, &nobody(), &errand(Lane::Background), LONG).await.unwrap();
+        assert!(gates.pass(&gate, &nobody(), &errand(Lane::Background), LONG).now_or_never().is_none());
+        assert!(gates.pass(&gate, &nobody(), &errand(Lane::Interactive), LONG).now_or_never().is_some());
         drop(first);
         gate.learn(&Ok(()));
-        let _first = gates.pass(&gate, &nobody(), Lane::Background, LONG).await.unwrap();
-        assert!(gates.pass(&gate, &nobody(), Lane::Background, LONG).now_or_never().is_some());
+        let _first = gates.pass(&gate, &nobody(), &errand(Lane::Background), LONG).await.unwrap();
+        assert!(gates.pass(&gate, &nobody(), &errand(Lane::Background), LONG).now_or_never().is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_the_server_asks_by_itself_keeps_to_the_budget_of_the_account() {
         let gates = Gates::new(8);
         let (gate, nobody, eva) = (gates.of("hub"), nobody(), Arc::from("eva"));
-        drop(gates.pass(&gate, &nobody, Lane::Background, LONG).await.unwrap());
+        drop(gates.pass(&gate, &nobody, &errand(Lane::Background), LONG).await.unwrap());
         let hour = Some(Duration::from_secs(3600));
         gate.told(
             &nobody,
             &RateLimit { limit: Some(100), remaining: Some(3), window: hour, retry_after: None },
         );
-        let refused = gates.pass(&gate, &nobody, Lane::Background, LONG).await.unwrap_err();
+        let refused = gates.pass(&gate, &nobody, &errand(Lane::Background), LONG).await.unwrap_err();
         assert_eq!(Some(refused.remaining), hour);
-        assert!(gates.pass(&gate, &eva, Lane::Background, LONG).now_or_never().is_some());
-        assert!(gates.pass(&gate, &nobody, Lane::Interactive, LONG).now_or_never().is_some());
+        assert!(gates.pass(&gate, &eva, &errand(Lane::Background), LONG).now_or_never().is_some());
+        assert!(gates.pass(&gate, &nobody, &errand(Lane::Interactive), LONG).now_or_never().is_some());
         let accounts = gates.report().remove(0).accounts;
         let counts: Vec<_> = accounts.iter().map(|(name, sent, _)| (&**name, *sent)).collect();
         assert_eq!(counts, [("", 2), ("eva", 1)]);
         assert_eq!(accounts[0].2.unwrap().remaining, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_errand_that_has_begun_is_finished_and_puts_off_the_next() {
+        let gates = Gates::new(8);
+        let (gate, nobody) = (gates.of("hub"), nobody());
+        let begun = errand(Lane::Background);
+        drop(gates.pass(&gate, &nobody, &begun, LONG).await.unwrap());
+        let rate = RateLimit {
+            limit: Some(400),
+            remaining: Some(400),
+            window: Some(Duration::from_secs(3600)),
+            retry_after: None,
+        };
+        gate.told(&nobody, &rate);
+        let paced = |gates: &Gates| gates.wait("hub");
+        for _ in 0..3 {
+            let before = paced(&gates);
+            assert!(gates.pass(&gate, &nobody, &begun, LONG).now_or_never().is_some());
+            assert!(paced(&gates) >= before + Duration::from_secs(9), "each counts");
+        }
+        let next = errand(Lane::Background);
+        assert!(gates.pass(&gate, &nobody, &next, LONG).now_or_never().is_none());
+        assert!(next.is_put_off() && !begun.is_put_off());
+        let first = Instant::now();
+        gates.pass(&gate, &nobody, &errand(Lane::Background), LONG).await.unwrap();
+        assert!(first.elapsed() > Duration::from_secs(27));
     }
 }

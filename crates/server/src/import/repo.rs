@@ -12,7 +12,7 @@ use oci::keyring::Credentials;
 use oci::{Digest, Manifest};
 use tokio::time::Instant;
 
-use super::gate::{Closed, Gate, Gates, Lane};
+use super::gate::{Closed, Errand, Gate, Gates, Lane};
 use super::limits::{FETCH_TIME, SLOW_AFTER};
 use super::plan::{Source, Wanted};
 
@@ -28,8 +28,8 @@ pub struct Repo {
     pub key: RepoKey,
     /// `host/path`.
     pub place: Arc<str>,
-    /// On whose behalf.
-    pub lane: Lane,
+    /// What it is asked for, all clones together.
+    pub errand: Arc<Errand>,
 }
 
 /// What distinguishes one client from another.
@@ -104,7 +104,8 @@ impl Kept {
         let gate = gates.of(&key.host);
         let place = format!("{}/{}", key.host, key.path).into();
         let account = key.credentials.as_ref().map_or("", |credentials| &credentials.username).into();
-        Repo { client: Arc::clone(&self.client), gate, gates: Arc::clone(gates), account, key, place, lane }
+        let errand = Arc::new(Errand::new(lane));
+        Repo { client: Arc::clone(&self.client), gate, gates: Arc::clone(gates), account, key, place, errand }
     }
 }
 
@@ -152,13 +153,18 @@ impl Repo {
         self.ask(async { self.client.list_tags().await }).await
     }
 
-    /// Tells the gate that the registry did not answer in time.
-    pub fn gave_up(&self) {
+    /// Tells the gate that the registry did not answer in time, and says why there is no answer: a host that was not
+    /// asked yet, because it wants no requests now, is not to blame.
+    pub fn gave_up(&self) -> Option<AskError> {
+        if self.errand.is_put_off() {
+            return Some(AskError::Closed(self.gates.wait(&self.key.host)));
+        }
         self.gate.failed();
+        None
     }
 
     async fn ask<T>(&self, question: impl Future<Output = Result<T, RegistryError>>) -> Result<T, AskError> {
-        let mut pass = self.gates.pass(&self.gate, &self.account, self.lane, FETCH_TIME).await?;
+        let mut pass = self.gates.pass(&self.gate, &self.account, &self.errand, FETCH_TIME).await?;
         tokio::pin!(question);
         let answer = match tokio::time::timeout(SLOW_AFTER, &mut question).await {
             Ok(answer) => answer,
