@@ -41,12 +41,23 @@ struct Import<'a> {
     actor: &'a Actor,
     namespace: &'a str,
     name: String,
-    cause: Cause,
+    occasion: Occasion<'a>,
     dry_run: bool,
     allowed: AllowedRegistries,
 }
 
-/// Performs an import on somebody's behalf; `why` goes into the ledger and says whether somebody waits.
+/// What an import is due to.
+#[derive(Clone, Copy, Debug)]
+pub struct Occasion<'a> {
+    /// Why, for the ledger.
+    pub cause: Cause,
+    /// More of that, in words.
+    pub reason: &'a str,
+    /// Whether somebody waits.
+    pub lane: Lane,
+}
+
+/// Performs an import on somebody's behalf.
 ///
 /// # Errors
 /// As [`import::run`].
@@ -55,20 +66,19 @@ pub async fn import(
     actor: &Actor,
     namespace: &str,
     request: ImageStreamImport,
-    why: (Cause, Lane),
+    occasion: Occasion<'_>,
     dry_run: bool,
 ) -> Result<ImageStreamImport, ApiError> {
-    let (cause, lane) = why;
     let around = Import {
         ctx,
         actor,
         namespace,
         name: request.metadata.name.clone(),
-        cause,
+        occasion,
         dry_run,
         allowed: AllowedRegistries::of(&ctx.settings.images),
     };
-    let done = import::run(&around, namespace, request, lane).await;
+    let done = import::run(&around, namespace, request, occasion.lane).await;
     let outcome = match &done {
         Ok(_) => "success".to_owned(),
         Err(error) => error.reason().to_owned(),
@@ -158,9 +168,9 @@ impl Surroundings for Import<'_> {
                 new,
                 writer: Writer::Internal,
                 images,
-                cause: self.cause,
+                cause: self.occasion.cause,
                 actor: self.actor,
-                reason: "",
+                reason: self.occasion.reason,
                 dry_run: self.dry_run,
                 request_resource: "imagestreamimports",
             };
@@ -209,6 +219,8 @@ fn pull_secret(secret: &Plain) -> Result<Option<PullSecret>, String> {
 struct All {
     ctx: Ctx,
     actor: Actor,
+    /// Who imports what hooks tell of.
+    hooks: Actor,
 }
 
 impl Streams for All {
@@ -242,22 +254,29 @@ impl Streams for All {
         request: ImageStreamImport,
         why: Why,
     ) -> BoxFuture<'a, Result<ImageStreamImport, ApiError>> {
-        let why = match why {
-            Why::Spec => (Cause::Import, Lane::Background),
-            Why::Schedule { due } => (Cause::Schedule, Lane::Scheduled { due }),
-        };
         Box::pin(async move {
-            let mut actor = self.actor.clone();
-            actor.request_id = self.ctx.random.uid();
-            import(&self.ctx, &actor, &key.namespace, request, why, false).await
+            let (cause, lane, reason) = match why {
+                Why::Spec => (Cause::Import, Lane::Background, String::new()),
+                Why::Schedule { due } => (Cause::Schedule, Lane::Scheduled { due }, String::new()),
+                Why::Hook { name, at } => {
+                    (Cause::Hook, Lane::Told { at }, format!("told by the hook {name}"))
+                }
+            };
+            let by = if cause == Cause::Hook { &self.hooks } else { &self.actor };
+            let actor = Actor { request_id: self.ctx.random.uid(), ..by.clone() };
+            let occasion = Occasion { cause, reason: &reason, lane };
+            import(&self.ctx, &actor, &key.namespace, request, occasion, false).await
         })
     }
 }
 
 /// Starts the controllers.
 pub fn start_controllers(ctx: &Ctx) {
-    let all: Arc<dyn Streams> =
-        Arc::new(All { ctx: Arc::clone(ctx), actor: Actor::controller("image-import-controller") });
+    let all: Arc<dyn Streams> = Arc::new(All {
+        ctx: Arc::clone(ctx),
+        actor: Actor::controller("image-import-controller"),
+        hooks: Actor::controller("hook-controller"),
+    });
     let (streams, timetable, tasks) = (Arc::clone(&all), Arc::clone(&ctx.timetable), ctx.tasks.clone());
     ctx.tasks.spawn("import", async move { control::import::run(streams, tasks.stopping()).await });
     let tasks = ctx.tasks.clone();

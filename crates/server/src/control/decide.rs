@@ -55,15 +55,31 @@ pub fn wishes(stream: &ImageStream) -> Vec<Wish> {
 
 /// The import that a followed tag is due for, if it still is to be followed; an empty tag is the whole repository.
 pub fn due(stream: &ImageStream, tag: &str) -> Option<ImageStreamImport> {
+    let is_followed = if tag.is_empty() {
+        period(&stream.metadata.annotations).is_some()
+    } else {
+        let spec = stream.spec.tag(tag)?;
+        tag_is_scheduled(stream, spec) || has_failed(stream, spec)
+    };
+    is_followed.then(|| told(stream, tag)).flatten()
+}
+
+/// The import of a tag that its registry told of, followed or not, if the spec still names an image for it.
+pub fn told(stream: &ImageStream, tag: &str) -> Option<ImageStreamImport> {
     if tag.is_empty() {
-        let followed = period(&stream.metadata.annotations).is_some();
-        return request(stream, followed && !stream.spec.docker_image_repository.is_empty(), &|_| false);
+        return request(stream, !stream.spec.docker_image_repository.is_empty(), &|_| false);
+    }
+    stream.spec.tag(tag).filter(|tag| is_importable(tag))?;
+    request(stream, false, &|other| other.name == tag)
+}
+
+/// How a tag that its registry told of is to be looked at: once. An empty tag is the whole repository.
+pub fn wish_of_told(stream: &ImageStream, tag: &str) -> Option<Wish> {
+    if tag.is_empty() {
+        return wish("", &stream.spec.docker_image_repository, None, true);
     }
     let spec = stream.spec.tag(tag).filter(|tag| is_importable(tag))?;
-    if !tag_is_scheduled(stream, spec) && !has_failed(stream, spec) {
-        return None;
-    }
-    request(stream, false, &|other| other.name == tag)
+    wish(tag, spec.from.as_ref().map_or("", |from| &from.name), None, true)
 }
 
 fn wish(tag: &str, image: &str, period: Option<Duration>, once: bool) -> Option<Wish> {

@@ -55,7 +55,7 @@ pub enum Change {
 }
 
 /// Why a controller imports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {
     /// The spec is newer than what was imported.
     Spec,
@@ -63,6 +63,13 @@ pub enum Why {
     Schedule {
         /// When it was due.
         due: Instant,
+    },
+    /// The registry told of it.
+    Hook {
+        /// The hook.
+        name: Arc<str>,
+        /// When.
+        at: Instant,
     },
 }
 

@@ -1,4 +1,4 @@
-//! The scheduler: looks at followed tags again and again, whether they moved or not.
+//! The scheduler: looks at followed tags again and again, whether they moved or not, and at once where a hook tells of one.
 //!
 //! What is due when is kept in the timetable and not in the stream, so a poll that finds nothing new writes nothing. A poll
 //! that fails leaves the last good image where it is and comes back sooner than its period at first, unlike an import
@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use machinery::image::ImageStreamImport;
-use tokio::time::{Instant, timeout};
+use machinery::image::{ImageStream, ImageStreamImport};
+use tokio::time::timeout;
 
 use super::limits::{IMPORT_TIME, REPOSITORY_ROUNDS, STREAMS};
-use super::timetable::{Follow, Polled};
+use super::timetable::{Polled, Turn};
 use super::{Change, StreamKey, Streams, Timetable, Why, decide};
 use crate::import::{apply, failure};
 
@@ -39,11 +39,11 @@ pub async fn run(streams: Arc<dyn Streams>, timetable: Arc<Timetable>, stopping:
                 }
             },
             Some((follow, polled)) = at_work.next() => drop(timetable.done(&follow, polled)),
-            (follow, due) = timetable.next(), if at_work.len() < STREAMS => {
+            turn = timetable.next(), if at_work.len() < STREAMS => {
                 let streams = &*streams;
                 at_work.push(async move {
-                    let polled = poll(streams, &follow, due).await;
-                    (follow, polled)
+                    let polled = poll(streams, &turn).await;
+                    (turn.follow, polled)
                 });
             }
         }
@@ -61,11 +61,16 @@ fn wishes(streams: &dyn Streams, key: &StreamKey) -> Vec<super::timetable::Wish>
 }
 
 /// Imports one tag, or a repository in as many rounds as it takes.
-async fn poll(streams: &dyn Streams, follow: &Follow, due: Instant) -> Polled {
+async fn poll(streams: &dyn Streams, turn: &Turn) -> Polled {
+    let follow = &turn.follow;
+    let (why, wanted) = match &turn.hook {
+        None => (Why::Schedule { due: turn.due }, decide::due as fn(&ImageStream, &str) -> _),
+        Some(hook) => (Why::Hook { name: Arc::clone(hook), at: turn.due }, decide::told as _),
+    };
     let mut left = usize::MAX;
     for _ in 0..REPOSITORY_ROUNDS {
         let request = match streams.get(&follow.stream) {
-            Ok(stream) => stream.and_then(|stream| decide::due(&stream, &follow.tag)),
+            Ok(stream) => stream.and_then(|stream| wanted(&stream, &follow.tag)),
             Err(error) => {
                 tracing::error!(%follow, %error, "a stream cannot be read");
                 None
@@ -73,8 +78,7 @@ async fn poll(streams: &dyn Streams, follow: &Follow, due: Instant) -> Polled {
         };
         // Whoever changed the stream told the timetable, too.
         let Some(request) = request else { return Polled::Told };
-        let imported =
-            timeout(IMPORT_TIME, streams.import(&follow.stream, request, Why::Schedule { due })).await;
+        let imported = timeout(IMPORT_TIME, streams.import(&follow.stream, request, why.clone())).await;
         let imported = match imported {
             Ok(Ok(imported)) => imported,
             Ok(Err(error)) if error.is_conflict() => return Polled::Overtaken,

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use machinery::image::ImageStream;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::super::import::tests::set_tag;
 use super::*;
@@ -160,4 +161,30 @@ async fn a_whole_repository_is_followed_where_the_stream_says_how_often() {
     world.upstream.image("a.test/x/y", "2.0", "newer");
     run_for(&world, Duration::from_secs(700)).await;
     assert!(world.held("s").unwrap().status.head("2.0").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_hook_tells_of_is_imported_at_once_by_one_question_for_all() {
+    let world = Arc::new(World::new());
+    world.upstream.image("a.test/x/y", "1", "one");
+    for name in ["s1", "s2", "s3"] {
+        imported(&world, name, "a.test/x/y:1").await;
+        // Not on a schedule: only the hook makes anybody look.
+        world.edit(name, |stream| set_tag(stream, "t", "a.test/x/y:1", false));
+    }
+    let moved = world.upstream.image("a.test/x/y", "1", "two");
+    let table = timetable(&world);
+    for name in ["s1", "s2", "s3"] {
+        let wish = decide::wish_of_told(&world.held(name).unwrap(), "t").unwrap();
+        table.hurry(&StreamKey::new("ns1", name), vec![wish], &"hub".into(), Instant::now());
+    }
+    let streams: Arc<dyn Streams> = world.clone();
+    run(streams, Arc::clone(&table), tokio::time::sleep(Duration::from_secs(1))).await;
+    for name in ["s1", "s2", "s3"] {
+        assert_eq!(world.held(name).unwrap().status.head("t").unwrap().image, moved.as_str());
+    }
+    let asked = world.upstream.requests();
+    let tags = asked.iter().filter(|request| request.ends_with("/manifests/1")).count();
+    assert_eq!(tags, 2, "one HEAD and one GET: {asked:?}");
+    assert!(table.report().is_empty(), "nobody follows it");
 }

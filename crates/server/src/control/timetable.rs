@@ -7,8 +7,13 @@
 //!
 //! Turns are fair: hosts take turns, and at a host the projects that wait there. A host that wants no more requests now, or
 //! is slow, keeps its own tags waiting and nobody else's. All of this can be rebuilt from the streams at any time.
+//!
+//! A registry may tell that a tag moved. Then the tag is due at once and before all that are merely due, within the same
+//! budgets; so is one that nobody follows, until it has been looked at.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+mod host;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +25,7 @@ use tokio::time::Instant;
 use super::StreamKey;
 use super::limits::{HOST_POLLS, JITTER_PART, RETRY_FIRST, SCHEDULE_RETRY};
 use crate::random::Random;
+use host::Host;
 
 /// What is followed: a tag of a stream, or, with an empty tag, its whole repository.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,6 +55,17 @@ pub struct Wish {
     pub period: Option<Duration>,
     /// Only until it has been had once: what failed is tried again, and nothing more.
     pub once: bool,
+}
+
+/// A tag whose turn it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// The tag.
+    pub follow: Follow,
+    /// When it was due.
+    pub due: Instant,
+    /// The hook that told of it, if that is why.
+    pub hook: Option<Arc<str>>,
 }
 
 /// How a poll went.
@@ -114,6 +131,10 @@ struct Entry {
     due: Instant,
     state: Where,
     failures: u32,
+    /// The hook that told of it, until it has been looked at.
+    hook: Option<Arc<str>>,
+    /// Whether its stream wishes it; otherwise only a hook does.
+    is_wished: bool,
 }
 
 /// Where a tag is.
@@ -125,15 +146,6 @@ enum Where {
     Busy {
         again: bool,
     },
-}
-
-#[derive(Default)]
-struct Host {
-    later: BTreeSet<(Instant, Follow)>,
-    waiting: BTreeMap<Arc<str>, VecDeque<Follow>>,
-    last_project: Arc<str>,
-    busy: usize,
-    followed: usize,
 }
 
 impl Timetable {
@@ -176,15 +188,23 @@ impl Timetable {
         for wish in wishes {
             tags.insert(Arc::clone(&wish.tag));
             let follow = Follow { stream: stream.clone(), tag: Arc::clone(&wish.tag) };
-            if state.follows.get(&follow).is_some_and(|entry| entry.wish == wish) {
+            if let Some(entry) = state.follows.get_mut(&follow).filter(|entry| entry.wish == wish) {
+                entry.is_wished = true;
                 continue;
             }
-            state.remove(&follow);
+            let told = state.remove(&follow).and_then(|entry| Some((entry.hook?, entry.due)));
             let due = state.first_due(&wish, self.period);
-            state.insert(follow, wish, due);
+            state.insert(follow.clone(), wish, due);
+            if let Some((hook, at)) = told {
+                state.tell(&follow, &hook, at);
+            }
         }
         for gone in before.difference(&tags) {
-            state.remove(&Follow { stream: stream.clone(), tag: Arc::clone(gone) });
+            let follow = Follow { stream: stream.clone(), tag: Arc::clone(gone) };
+            match state.follows.get_mut(&follow) {
+                Some(entry) if entry.hook.is_some() => entry.is_wished = false,
+                _ => drop(state.remove(&follow)),
+            }
         }
         if !tags.is_empty() {
             state.by_stream.insert(stream.clone(), tags);
@@ -193,35 +213,27 @@ impl Timetable {
         self.changed.notify_one();
     }
 
-    /// Makes every tag due at once that follows an image: the one of that tag, or all of the repository. Says how many.
-    pub fn hurry(&self, host: &str, path: &str, tag: Option<&str>) -> usize {
+    /// Makes tags of a stream due at once because a hook told of them `at` that moment; an answer from before will not do.
+    /// Those that the stream does not wish are looked at this once.
+    pub fn hurry(&self, stream: &StreamKey, wishes: Vec<Wish>, hook: &Arc<str>, at: Instant) {
         let mut state = self.lock();
-        let is_meant = |wish: &Wish| {
-            let (repository, named) = wish.image.split_once(':').unwrap_or((&wish.image, ""));
-            *wish.host == *host
-                && repository == path
-                && (named.is_empty() || tag.is_none_or(|tag| tag == named))
-        };
-        let meant: Vec<Follow> = state
-            .follows
-            .iter()
-            .filter(|(_, entry)| is_meant(&entry.wish))
-            .map(|(follow, _)| follow.clone())
-            .collect();
-        for follow in &meant {
-            state.due_now(follow);
+        for wish in wishes {
+            let follow = Follow { stream: stream.clone(), tag: Arc::clone(&wish.tag) };
+            if !state.follows.contains_key(&follow) {
+                state.insert(follow.clone(), wish, at);
+                if let Some(entry) = state.follows.get_mut(&follow) {
+                    entry.is_wished = false;
+                }
+            }
+            state.tell(&follow, hook, at);
         }
         drop(state);
         self.changed.notify_one();
-        meant.len()
     }
 
-    /// Waits for the next tag whose turn it is; the time it was due comes with it. It counts as being polled until
-    /// [`Timetable::done`] is told of it. Cancel-safe.
-    pub async fn next(&self) -> (Follow, Instant) {
-        if self.pace == Pace::PerMinute(0) {
-            return std::future::pending().await;
-        }
+    /// Waits for the next tag whose turn it is. It counts as being polled until [`Timetable::done`] is told of it.
+    /// Cancel-safe.
+    pub async fn next(&self) -> Turn {
         loop {
             let changed = self.changed.notified();
             match self.take() {
@@ -255,32 +267,30 @@ impl Timetable {
     /// How the tags of every host stand.
     pub fn report(&self) -> BTreeMap<Arc<str>, HostReport> {
         let (state, now) = (self.lock(), Instant::now());
-        let report = |host: &Host| HostReport {
-            followed: host.followed,
-            waiting: host.waiting.values().map(VecDeque::len).sum(),
-            next_due: host.later.first().map(|(at, _)| at.saturating_duration_since(now)),
-        };
-        state.hosts.iter().map(|(name, host)| (Arc::clone(name), report(host))).collect()
+        state.hosts.iter().map(|(name, host)| (Arc::clone(name), host.report(now))).collect()
     }
 
-    fn take(&self) -> Result<(Follow, Instant), Option<Instant>> {
+    fn take(&self) -> Result<Turn, Option<Instant>> {
         let mut state = self.lock();
         let now = Instant::now();
         state.wake(now);
-        if state.next_start > now && state.hosts.values().any(|host| !host.waiting.is_empty()) {
-            return Err(Some(state.next_start));
+        // The pace is for what the server asks by itself; a registry that tells of a change wants to be asked.
+        let is_off = self.pace == Pace::PerMinute(0);
+        let only_told = is_off || state.next_start > now;
+        let (ready, mut at) = state.ready_host(now, only_told, &self.pause);
+        if !is_off && only_told && state.hosts.values().any(|host| host.has_waiting(false)) {
+            at = Some(at.map_or(state.next_start, |at| at.min(state.next_start)));
         }
-        let (ready, at) = state.ready_host(now, &self.pause);
         let Some(name) = ready else { return Err(at) };
         state.last_host = Arc::clone(&name);
-        let follow = state.hosts.get_mut(&name).and_then(Host::take_turn).ok_or(None)?;
-        if let Pace::PerMinute(many) = self.pace {
-            state.next_start = now + Duration::from_secs(60).checked_div(many).unwrap_or_default();
-        }
+        let follow = state.hosts.get_mut(&name).and_then(|host| host.take_turn(only_told)).ok_or(None)?;
         let entry = state.follows.get_mut(&follow).ok_or(None)?;
         entry.state = Where::Busy { again: false };
-        let due = entry.due;
-        Ok((follow, due))
+        let (due, hook) = (entry.due, entry.hook.clone());
+        if let (Pace::PerMinute(many), None) = (self.pace, &hook) {
+            state.next_start = now + Duration::from_secs(60).checked_div(many).unwrap_or_default();
+        }
+        Ok(Turn { follow, due, hook })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -294,76 +304,50 @@ impl fmt::Debug for Timetable {
     }
 }
 
-impl Host {
-    /// The next tag of the project whose turn it is.
-    fn take_turn(&mut self) -> Option<Follow> {
-        let after = self.waiting.range::<Arc<str>, _>((
-            std::ops::Bound::Excluded(&self.last_project),
-            std::ops::Bound::Unbounded,
-        ));
-        let project = after.map(|(project, _)| project).next().or_else(|| self.waiting.keys().next())?;
-        let project = Arc::clone(project);
-        let queue = self.waiting.get_mut(&project)?;
-        let follow = queue.pop_front();
-        if queue.is_empty() {
-            self.waiting.remove(&project);
-        }
-        self.last_project = project;
-        self.busy += 1;
-        follow
-    }
-
-    fn wait(&mut self, follow: Follow) {
-        self.waiting.entry(Arc::clone(&follow.stream.namespace)).or_default().push_back(follow);
-    }
-}
-
 impl State {
     fn insert(&mut self, follow: Follow, wish: Wish, due: Instant) {
         let host = self.hosts.entry(Arc::clone(&wish.host)).or_default();
         host.followed += 1;
         host.later.insert((due, follow.clone()));
-        self.follows.insert(follow, Entry { wish, due, state: Where::Later, failures: 0 });
+        let entry = Entry { wish, due, state: Where::Later, failures: 0, hook: None, is_wished: true };
+        self.follows.insert(follow, entry);
     }
 
-    fn remove(&mut self, follow: &Follow) {
-        let Some(entry) = self.follows.remove(follow) else { return };
-        let Some(host) = self.hosts.get_mut(&entry.wish.host) else { return };
+    fn remove(&mut self, follow: &Follow) -> Option<Entry> {
+        let entry = self.follows.remove(follow)?;
+        let host = self.hosts.get_mut(&entry.wish.host)?;
         host.followed -= 1;
         match entry.state {
             Where::Later => drop(host.later.remove(&(entry.due, follow.clone()))),
-            Where::Waiting => {
-                let project = &follow.stream.namespace;
-                if let Some(queue) = host.waiting.get_mut(project) {
-                    queue.retain(|waiting| waiting != follow);
-                    if queue.is_empty() {
-                        host.waiting.remove(project);
-                    }
-                }
-            }
+            Where::Waiting => host.leave(follow),
             // Its poll goes on, and counts until it is done.
             Where::Busy { .. } => host.busy -= 1,
         }
         if host.followed == 0 {
             self.hosts.remove(&entry.wish.host);
         }
+        Some(entry)
     }
 
-    fn due_now(&mut self, follow: &Follow) {
-        let now = Instant::now();
+    /// Lets a tag wait for its turn before all that are merely due.
+    fn tell(&mut self, follow: &Follow, hook: &Arc<str>, at: Instant) {
         let Some(entry) = self.follows.get_mut(follow) else { return };
+        let Some(host) = self.hosts.get_mut(&entry.wish.host) else { return };
+        entry.hook = Some(Arc::clone(hook));
         match entry.state {
             Where::Later => {
-                if let Some(host) = self.hosts.get_mut(&entry.wish.host) {
-                    host.later.remove(&(entry.due, follow.clone()));
-                    host.later.insert((now, follow.clone()));
-                }
+                host.later.remove(&(entry.due, follow.clone()));
+                host.wait(follow.clone(), true);
+                entry.state = Where::Waiting;
+            }
+            Where::Waiting => {
+                host.leave(follow);
+                host.wait(follow.clone(), true);
             }
             // An answer from before now would not do.
-            Where::Waiting => {}
             Where::Busy { .. } => entry.state = Where::Busy { again: true },
         }
-        entry.due = now;
+        entry.due = at;
     }
 
     /// Lets everything that is due wait for its turn.
@@ -373,14 +357,19 @@ impl State {
                 let Some((_, follow)) = host.later.pop_first() else { break };
                 if let Some(entry) = self.follows.get_mut(&follow) {
                     entry.state = Where::Waiting;
-                    host.wait(follow);
+                    host.wait(follow, entry.hook.is_some());
                 }
             }
         }
     }
 
     /// The next host, in turn, at which something waits and that may be asked; else when to look again.
-    fn ready_host(&self, now: Instant, pause: &Pause) -> (Option<Arc<str>>, Option<Instant>) {
+    fn ready_host(
+        &self,
+        now: Instant,
+        only_told: bool,
+        pause: &Pause,
+    ) -> (Option<Arc<str>>, Option<Instant>) {
         let mut look_again: Option<Instant> = None;
         let mut later = |at: Instant| look_again = Some(look_again.map_or(at, |held| held.min(at)));
         let after = self
@@ -391,7 +380,7 @@ impl State {
             if let Some((due, _)) = host.later.first() {
                 later(*due);
             }
-            if host.waiting.is_empty() || host.busy >= HOST_POLLS {
+            if !host.has_waiting(only_told) || host.busy >= HOST_POLLS {
                 continue;
             }
             let wait = pause(name);
@@ -407,6 +396,13 @@ impl State {
         let now = Instant::now();
         let entry = self.follows.get_mut(follow)?;
         let Where::Busy { again } = entry.state else { return Some(entry.due) };
+        if how == Polled::Told && !again {
+            entry.hook = None;
+            if !entry.is_wished {
+                self.remove(follow);
+                return None;
+            }
+        }
         entry.failures = match how {
             Polled::Failed => entry.failures.saturating_add(1),
             // Nothing was learnt: neither that it works nor that it does not.
@@ -415,7 +411,8 @@ impl State {
         };
         let (wish, failures) = (entry.wish.clone(), entry.failures);
         let due = match how {
-            _ if again => now,
+            // Since when an answer counts is what it was told.
+            _ if again => entry.due,
             Polled::Told => self.aligned(&wish, period, now),
             Polled::Failed => now + self.pause_after(&wish, failures, period),
             // The host's pause is kept for all of its tags.

@@ -26,11 +26,11 @@ fn set(table: &Timetable, project: &str, name: &str, wish: Wish) -> Follow {
 async fn a_tag_is_due_once_a_period_within_a_tenth() {
     let table = timetable(Pace::Free);
     let held = set(&table, "p", "a", wish("r.example", "x:1"));
-    let mut last = table.next().await.1;
+    let mut last = table.next().await.due;
     table.done(&held, Polled::Told);
     for _ in 0..50 {
-        let (found, due) = table.next().await;
-        assert_eq!((&found, due), (&held, Instant::now()));
+        let Turn { follow: found, due, hook } = table.next().await;
+        assert_eq!((&found, due, hook), (&held, Instant::now(), None));
         let between = due - last;
         assert!(between >= PERIOD * 9 / 10 && between <= PERIOD * 11 / 10, "{between:?}");
         table.done(&held, Polled::Told);
@@ -95,7 +95,7 @@ async fn projects_take_turns_at_a_host() {
     set(&table, "small", "s", wish("r.example", "y:1"));
     tokio::time::advance(PERIOD * 2).await;
     let first: Vec<_> =
-        [table.next().await, table.next().await].map(|(follow, _)| follow.stream.namespace).into();
+        [table.next().await, table.next().await].map(|turn| turn.follow.stream.namespace).into();
     assert!(first.iter().any(|project| **project == *"small"), "{first:?}");
 }
 
@@ -114,7 +114,7 @@ async fn a_host_that_is_full_or_wants_a_pause_holds_up_only_itself() {
     set(&table, "p", "a", wish("fine.example", "x:1"));
     tokio::time::advance(PERIOD * 2).await;
     let found: Vec<Follow> =
-        std::iter::from_fn(|| table.next().now_or_never()).map(|(follow, _)| follow).collect();
+        std::iter::from_fn(|| table.next().now_or_never()).map(|turn| turn.follow).collect();
     assert_eq!(found.len(), HOST_POLLS + 1);
     assert!(found.contains(&follow("p", "a")));
     let report = &table.report()["slow.example"];
@@ -142,20 +142,42 @@ async fn starts_are_paced_when_somebody_says_so_and_never_when_nothing_may_start
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_told_of_a_change_looks_at_once_also_when_a_look_is_under_way() {
-    let table = timetable(Pace::Free);
+async fn what_a_hook_tells_of_is_looked_at_first_and_again_when_a_look_is_under_way() {
+    let table = timetable(Pace::PerMinute(0));
     let held = set(&table, "p", "a", wish("r.example", "x/y:1"));
     set(&table, "p", "b", wish("r.example", "x/y:2"));
-    set(&table, "p", "c", wish("other.example", "x/y:1"));
-    let now = Instant::now();
-    assert_eq!(table.hurry("r.example", "x/y", Some("1")), 1);
-    assert_eq!(table.next().await, (held.clone(), now));
-    assert_eq!(table.hurry("r.example", "x/y", None), 2);
-    assert_eq!(table.next().await.0, follow("p", "b"));
+    tokio::time::advance(PERIOD * 2).await;
+    assert!(table.next().now_or_never().is_none(), "nothing is asked without a word");
+    let (hook, now): (Arc<str>, _) = ("hub".into(), Instant::now());
+    let tell = |follow: &Follow| {
+        table.hurry(&follow.stream, vec![wish("r.example", "x/y:1")], &hook, Instant::now());
+    };
+    tell(&held);
+    let turn = Turn { follow: held.clone(), due: now, hook: Some(Arc::clone(&hook)) };
+    assert_eq!(table.next().await, turn);
+    tell(&held);
     assert!(table.next().now_or_never().is_none(), "it is being looked at");
     table.done(&held, Polled::Told);
-    assert_eq!(table.next().await.0, held);
-    assert_eq!(table.hurry("r.example", "x/z", None), 0);
+    assert_eq!(table.next().await, turn);
+    let due = table.done(&held, Polled::Told).unwrap();
+    assert!(due > now && table.next().now_or_never().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tag_that_only_a_hook_wants_is_looked_at_until_that_worked() {
+    let table = timetable(Pace::Free);
+    let (hook, held): (Arc<str>, _) = ("hub".into(), follow("p", "a"));
+    table.hurry(&held.stream, vec![wish("r.example", "x:1")], &hook, Instant::now());
+    assert_eq!(table.next().await.follow, held);
+    assert!(table.done(&held, Polled::PutOff).is_some());
+    // The stream changes and wishes nothing.
+    table.set(&held.stream, Vec::new());
+    assert_eq!(table.next().await.hook, Some(Arc::clone(&hook)));
+    // Now it wishes it, too, and after that no more, in the middle of a look.
+    set(&table, "p", "a", wish("r.example", "x:1"));
+    table.set(&held.stream, Vec::new());
+    assert_eq!(table.done(&held, Polled::Told), None);
+    assert!(table.report().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,40 +1,33 @@
-//! What hooks lead to: imports of the tags that became due, and the statuses of the hooks.
+//! What hooks lead to: tags that become due, and the statuses of the hooks.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
-use machinery::image::{ImageStream, ImageStreamImport, well_known};
+use machinery::image::ImageStream;
 use machinery::status::ApiError;
 use serde_json::{Value, json};
 use store::Txn;
 use store::cache::EventKind;
 
-use super::index::Wanted;
 use super::kinds::{HOME, KEY};
-use super::limits::{AT_WORK, SHOWN};
-use super::{Call, resource};
+use super::limits::SHOWN;
+use super::{Call, Told, resource};
 use crate::auth::Actor;
 use crate::changes;
 use crate::context::Ctx;
-use crate::control::limits::IMPORT_TIME;
 use crate::control::{Done, StreamKey, decide};
-use crate::import::Lane;
-use crate::ledger::Cause;
 use crate::plain::Plain;
 use crate::resource as table;
 use crate::rest;
 use crate::stored::{Entry, Storable};
 use crate::streams::{self, decode, load_entry};
-use crate::surroundings;
 use crate::workload::text;
 
 /// Looks at what hooks name, and writes what came of them, until the server stops.
 pub async fn run(ctx: Ctx) {
     let mut changes = changes::of(&ctx, table::streams());
     relist(&ctx);
-    let mut at_work = FuturesUnordered::new();
     loop {
         tokio::select! {
             () = ctx.tasks.stopping() => return,
@@ -45,13 +38,9 @@ pub async fn run(ctx: Ctx) {
                 }
                 None => relist(&ctx),
             },
-            Some((key, done)) = at_work.next() => ctx.hooks.due.done(&key, done),
-            key = ctx.hooks.due.next(), if at_work.len() < AT_WORK => {
-                let ctx = &ctx;
-                at_work.push(async move {
-                    let done = look(ctx, &key).await;
-                    (key, done)
-                });
+            key = ctx.hooks.due.next() => {
+                look(&ctx, &key);
+                ctx.hooks.due.done(&key, Done::Settled);
             }
             name = ctx.hooks.dirty.next() => {
                 let done = write_status(&ctx, &name).await;
@@ -78,53 +67,18 @@ fn index(ctx: &Ctx, key: &StreamKey, entry: Option<&Entry>) {
     ctx.hooks.lock().index.set(key, stream.as_ref().map(|stream| &stream.object));
 }
 
-/// Imports what hooks want of a stream.
-async fn look(ctx: &Ctx, key: &StreamKey) -> Done {
-    let Some(wanted) = ctx.hooks.lock().wanted.remove(key) else { return Done::Settled };
-    let stream = match streams::load(ctx, &key.namespace, &key.name) {
-        Ok(Some(stream)) => stream.object,
-        Ok(None) => return Done::Settled,
-        Err(error) => {
-            tracing::error!(stream = %key, %error, "a stream cannot be read");
-            return Done::Settled;
+/// Makes due what a hook told of a stream.
+fn look(ctx: &Ctx, (key, hook): &(StreamKey, Arc<str>)) {
+    let told = ctx.hooks.lock().wanted.remove(&(key.clone(), Arc::clone(hook)));
+    let Some(Told { tags, at }) = told else { return };
+    match streams::load(ctx, &key.namespace, &key.name) {
+        Ok(Some(stream)) => {
+            let wishes = tags.iter().filter_map(|tag| decide::wish_of_told(&stream.object, tag));
+            ctx.timetable.hurry(key, wishes.collect(), hook, at);
         }
-    };
-    let Some(request) = request(&stream, &wanted) else { return Done::Settled };
-    let actor = Actor { request_id: ctx.random.uid(), ..Actor::controller("hook-controller") };
-    let why = (Cause::Hook, Lane::Background);
-    let import = surroundings::import(ctx, &actor, &key.namespace, request, why, false);
-    match tokio::time::timeout(IMPORT_TIME, import).await {
-        Ok(Ok(_)) => Done::Settled,
-        failed => {
-            match failed {
-                Ok(Err(error)) if error.is_conflict() => {
-                    tracing::debug!(stream = %key, %error, "a stream changed while it was imported into");
-                }
-                Ok(Err(error)) => tracing::warn!(stream = %key, %error, "an import could not be stored"),
-                _ => tracing::warn!(stream = %key, "an import took too long"),
-            }
-            ctx.hooks.lock().wanted.entry(key.clone()).or_default().merge(wanted);
-            Done::Failed
-        }
+        Ok(None) => {}
+        Err(error) => tracing::error!(stream = %key, %error, "a stream cannot be read"),
     }
-}
-
-/// The import of some tags of a stream, as if their spec were new.
-fn request(stream: &ImageStream, wanted: &Wanted) -> Option<ImageStreamImport> {
-    // Only in this copy: a look that finds nothing new must leave no trace in the stream.
-    let mut due = stream.clone();
-    let next = stream.metadata.generation + 1;
-    due.spec.tags.retain(|tag| wanted.whole || wanted.tags.contains(&tag.name));
-    for tag in &mut due.spec.tags {
-        tag.generation = Some(next);
-    }
-    let checked = well_known::REPOSITORY_CHECK.to_owned();
-    if wanted.whole {
-        due.metadata.annotations.remove(&checked);
-    } else {
-        due.metadata.annotations.insert(checked, "by a hook".to_owned());
-    }
-    decide::needed(&due)
 }
 
 /// Writes what came to a hook since the last time.
@@ -199,35 +153,5 @@ pub async fn admit(ctx: &Ctx, actor: &Arc<Actor>, new: &mut Plain, dry_run: bool
         // A hook of that name had it before, or an attempt that failed later.
         Err(error) if error.reason() == "AlreadyExists" => Ok(()),
         other => other,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use machinery::image::TagReference;
-    use machinery::meta::ObjectReference;
-
-    use super::*;
-
-    #[test]
-    fn only_the_wanted_tags_are_asked_for_and_all_of_a_repository() {
-        let mut stream = ImageStream::default();
-        for name in ["a", "b"] {
-            let from = ObjectReference {
-                kind: "DockerImage".into(),
-                name: format!("r.example/x:{name}"),
-                ..Default::default()
-            };
-            stream.spec.set_tag(TagReference { name: name.into(), from: Some(from), ..Default::default() });
-        }
-        stream.spec.docker_image_repository = "r.example/x".into();
-        let check = |wanted: Wanted, tags: &[&str], whole: bool| {
-            let request = request(&stream, &wanted).unwrap();
-            let named = request.spec.images.iter().filter_map(|image| image.to.as_ref());
-            assert_eq!(named.map(|to| to.name.as_str()).collect::<Vec<_>>(), tags);
-            assert_eq!(request.spec.repository.is_some(), whole);
-        };
-        check(Wanted { tags: ["b".to_owned()].into(), whole: false }, &["b"], false);
-        check(Wanted { tags: Default::default(), whole: true }, &["a", "b"], true);
     }
 }

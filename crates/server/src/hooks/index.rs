@@ -11,21 +11,8 @@ use crate::control::StreamKey;
 /// Registry and path.
 type Place = (String, String);
 
-/// Tags of a stream that are to be looked at.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Wanted {
-    /// These.
-    pub tags: BTreeSet<String>,
-    /// The whole repository that the stream follows.
-    pub whole: bool,
-}
-
-impl Wanted {
-    pub(super) fn merge(&mut self, other: Wanted) {
-        self.tags.extend(other.tags);
-        self.whole |= other.whole;
-    }
-}
+/// Tags of a stream that are to be looked at; an empty one is the whole repository that it names.
+pub(super) type Wanted = BTreeSet<String>;
 
 /// One tag of a spec, or (without a name) the whole repository.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,12 +75,7 @@ impl Index {
             if !mention.tag.is_empty() && !follower.from.is_empty() && mention.tag != follower.from {
                 continue;
             }
-            let wanted = into.entry(follower.stream.clone()).or_default();
-            if follower.tag.is_empty() {
-                wanted.whole = true;
-            } else {
-                wanted.tags.insert(follower.tag.clone());
-            }
+            into.entry(follower.stream.clone()).or_default().insert(follower.tag.clone());
         }
     }
 }
@@ -167,8 +149,8 @@ mod tests {
             index.wanted(&mention, &mut found);
             let mut got = Vec::new();
             for (key, wanted) in found {
-                got.extend(wanted.tags.iter().map(|tag| format!("{key} {tag}")));
-                got.extend(wanted.whole.then(|| format!("{key} *")));
+                let shown = |tag: &String| if tag.is_empty() { "*".to_owned() } else { tag.clone() };
+                got.extend(wanted.iter().map(|tag| format!("{key} {}", shown(tag))));
             }
             assert_eq!(got, want, "{mention:?}");
         };

@@ -26,7 +26,5 @@ pub const SHOWN: usize = 10;
 pub const GATHER: Duration = Duration::from_secs(1);
 /// The same where there were only refused ones: strangers do not make us write.
 pub const GATHER_REFUSED: Duration = Duration::from_secs(60);
-/// Imports at once that hooks cause.
-pub const AT_WORK: usize = 64;
 /// Requests that are read at once.
 pub const PLACES: usize = 64;

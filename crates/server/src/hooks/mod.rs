@@ -1,8 +1,8 @@
 //! Hooks: registries tell that something changed, and Weir looks for itself.
 //!
 //! `POST /hooks/NAME` needs no login; its proof is the hook's secret, in the form that the sender has ([`sender`]). A body
-//! only says where to look ([`mention`]): every stream tag that follows the repository already becomes due, and the
-//! registry itself is asked what is there. So the worst that a stolen secret does is a few needless questions. Strangers
+//! only says where to look ([`mention`]): every tag whose spec names an image of the repository becomes due in the one
+//! timetable, followed on a schedule or not, and the registry itself is asked what is there, within its budget. So the worst that a stolen secret does is a few needless questions. Strangers
 //! cost little: sources are slowed down before anything is read, bodies are bounded, and refused requests write nothing.
 
 mod due;
@@ -15,7 +15,7 @@ pub mod sender;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -50,8 +50,8 @@ pub struct Hooks {
     state: Mutex<State>,
     /// Requests that are read at once; those of the API have places of their own.
     places: Semaphore,
-    /// Streams that are to be looked at.
-    due: Queue<StreamKey>,
+    /// Streams of which a hook told something.
+    due: Queue<(StreamKey, Arc<str>)>,
     /// Hooks whose status is to be written.
     dirty: Queue<String>,
 }
@@ -61,7 +61,15 @@ struct State {
     sources: Sources,
     hooks: HashMap<String, Calls>,
     index: Index,
-    wanted: HashMap<StreamKey, Wanted>,
+    wanted: HashMap<(StreamKey, Arc<str>), Told>,
+}
+
+/// What a hook told of one stream.
+#[derive(Debug)]
+struct Told {
+    tags: Wanted,
+    /// When it did so last.
+    at: Instant,
 }
 
 /// What came to one hook.
@@ -220,9 +228,12 @@ fn take(ctx: &Ctx, asked: &Asked<'_>, body: &[u8]) -> Result<(usize, usize), Ref
     for mention in &said.mentions {
         state.index.wanted(mention, &mut wanted);
     }
-    let due = wanted.len();
-    for (key, wanted) in wanted {
-        state.wanted.entry(key.clone()).or_default().merge(wanted);
+    let (due, at, hook) = (wanted.len(), Instant::now(), Arc::<str>::from(asked.name));
+    for (stream, tags) in wanted {
+        let key = (stream, Arc::clone(&hook));
+        let told = state.wanted.entry(key.clone()).or_insert_with(|| Told { tags: Wanted::new(), at });
+        told.tags.extend(tags);
+        told.at = at;
         ctx.hooks.due.add(key);
     }
     Ok((said.mentions.len(), due))

@@ -33,13 +33,16 @@ pub struct Engine {
     tags: Mutex<Lru<(RepoKey, String), Digest>>,
     sizes: Mutex<Lru<Digest, u64>>,
     /// Questions about tags that are being asked by the server itself, and their latest answers.
-    pub(super) heads: Flights<TagKey, Result<Option<Digest>, Fault>>,
+    pub(super) heads: Flights<Question, Result<Option<Digest>, Fault>>,
     answers: Mutex<Lru<TagKey, (Instant, Option<Digest>)>>,
-    pub(super) manifests: Flights<TagKey, Result<Manifest, Fault>>,
+    pub(super) manifests: Flights<Question, Result<Manifest, Fault>>,
 }
 
 /// A tag of a repository, as somebody with certain credentials sees it.
 pub(super) type TagKey = (RepoKey, String);
+
+/// A question about a tag, with the moment of a change that it is about.
+pub(super) type Question = (TagKey, Option<Instant>);
 
 /// Content by repository and digest.
 type Contents = Lru<(Arc<str>, Digest), Content>;

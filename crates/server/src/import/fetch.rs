@@ -271,14 +271,14 @@ impl Work<'_> {
     /// The digest that the registry has now. What a schedule asks about a tag is asked once for all streams that
     /// follow it; whoever else wants to know gets an answer of his own.
     async fn head(&self) -> Result<Option<Digest>, Fault> {
-        let Some((key, due)) = self.shared() else { return Ok(self.repo.head(self.job.wanted).await?) };
+        let Some((key, due, told)) = self.shared() else { return Ok(self.repo.head(self.job.wanted).await?) };
         if let Some(answer) = self.engine.shared_answer(&key, due) {
             self.repo.errand.begin();
             return Ok(answer);
         }
         let (repo, wanted) = (self.repo.clone(), self.job.wanted.clone());
         let begin = move || async move { Ok(repo.head(&wanted).await?) }.boxed();
-        let answer = self.engine.heads.join(key.clone(), begin).await?;
+        let answer = self.engine.heads.join((key.clone(), told), begin).await?;
         self.repo.errand.begin();
         self.engine.share_answer(key, answer.clone());
         Ok(answer)
@@ -286,16 +286,23 @@ impl Work<'_> {
 
     /// The manifest of a tag, shared as [`Self::head`] is.
     async fn tagged_manifest(&self) -> Result<Manifest, Fault> {
-        let Some((key, _)) = self.shared() else { return Ok(self.repo.manifest(self.job.wanted).await?) };
+        let Some((key, _, told)) = self.shared() else {
+            return Ok(self.repo.manifest(self.job.wanted).await?);
+        };
         let (repo, wanted) = (self.repo.clone(), self.job.wanted.clone());
         let begin = move || async move { Ok(repo.manifest(&wanted).await?) }.boxed();
-        self.engine.manifests.join(key, begin).await
+        self.engine.manifests.join((key, told), begin).await
     }
 
-    fn shared(&self) -> Option<(TagKey, Instant)> {
-        match (self.job.wanted, self.repo.errand.lane()) {
-            (Wanted::Tag(tag), Lane::Scheduled { due }) => Some(((self.repo.key.clone(), tag.clone()), due)),
-            _ => None,
+    /// The tag that others may ask about at the same time, since when an answer counts, and, where only a question from
+    /// after that moment counts, that moment again.
+    fn shared(&self) -> Option<(TagKey, Instant, Option<Instant>)> {
+        let Wanted::Tag(tag) = self.job.wanted else { return None };
+        let key = (self.repo.key.clone(), tag.clone());
+        match self.repo.errand.lane() {
+            Lane::Scheduled { due } => Some((key, due, None)),
+            Lane::Told { at } => Some((key, at, Some(at))),
+            Lane::Interactive | Lane::Background => None,
         }
     }
 

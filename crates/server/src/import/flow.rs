@@ -220,7 +220,7 @@ impl Round<'_> {
     /// new ones beyond what one transaction holds.
     fn beyond_limit(&self, tags: &mut Vec<String>) -> Vec<String> {
         let settings = self.around.settings();
-        if !matches!(self.lane, Lane::Scheduled { .. }) {
+        if !matches!(self.lane, Lane::Scheduled { .. } | Lane::Told { .. }) {
             return tags.split_off(settings.bulk_limit().unwrap_or(usize::MAX).min(tags.len()));
         }
         let mut rest = tags.split_off(settings.followed_limit().unwrap_or(usize::MAX).min(tags.len()));

@@ -31,6 +31,11 @@ pub enum Lane {
         /// When it was due.
         due: Instant,
     },
+    /// The registry told that a tag moved; only an answer to a question that was asked after that will do.
+    Told {
+        /// When it told.
+        at: Instant,
+    },
 }
 
 impl Lane {

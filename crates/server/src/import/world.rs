@@ -267,6 +267,7 @@ impl Streams for World {
         let lane = match why {
             Why::Spec => Lane::Background,
             Why::Schedule { due } => Lane::Scheduled { due },
+            Why::Hook { at, .. } => Lane::Told { at },
         };
         async move { super::run(self, &key.namespace, request, lane).await }.boxed()
     }

@@ -12,7 +12,8 @@ use super::write::{check_namespace, settle_namespace};
 use crate::admission::quota;
 use crate::import::Lane;
 use crate::ledger::Cause;
-use crate::{limits, resource, surroundings};
+use crate::surroundings::{self, Occasion};
+use crate::{limits, resource};
 
 /// POST.
 ///
@@ -37,7 +38,7 @@ pub(super) async fn create(call: &Call) -> Result<Reply, ApiError> {
         &call.actor,
         call.namespace(),
         request,
-        (Cause::Import, Lane::Interactive),
+        Occasion { cause: Cause::Import, reason: "", lane: Lane::Interactive },
         dry_run,
     );
     match tokio::time::timeout(limit, import).await {

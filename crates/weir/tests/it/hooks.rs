@@ -122,6 +122,10 @@ async fn an_image_moves_upstream_and_everybody_who_follows_it_reacts() {
     let consumers = until(&api, &path, settled).await;
     assert_eq!(consumers["items"][0]["kind"], "Deployment");
     assert_eq!(consumers["items"][0]["state"], "Current");
+    let rows =
+        api.must(Request::new("GET", format!("{WEIR}/namespaces/hooks/imagestreams/app/ledger"))).await.body;
+    let row = &rows["items"][1];
+    assert_eq!((&row["cause"], &row["reason"]), (&json!("Hook"), &json!("told by the hook upstream")));
     let shown = until(&api, &format!("{WEIR}/hooks/upstream"), |hook| hook["status"]["accepted"] == 1).await;
     assert_eq!(shown["status"]["deliveries"][0]["outcome"], "accepted");
 }
