@@ -3,36 +3,23 @@
 //! What is in the file wins; what was in it last time and is no more is removed; everything else stays. Lists of keyed
 //! items (tags of a stream) merge item by item, so that tags others made survive.
 
-use machinery::patch::{
-    IMAGE, IMAGE_STREAM, IMAGE_STREAM_TAG, IMAGE_TAG, MergeSchema, Rule, SERVICE_ACCOUNT,
-};
+use machinery::patch::Rule;
+use machinery::schema::{self, Object};
 use serde_json::{Map, Value, json};
 
 /// How the fields of a kind merge; nothing for kinds that only merge patches are made for.
-pub(crate) fn schema(api_version: &str, kind: &str) -> Option<&'static MergeSchema> {
-    match (api_version, kind) {
-        ("image.openshift.io/v1", "ImageStream") => Some(&IMAGE_STREAM),
-        ("image.openshift.io/v1", "ImageStreamTag") => Some(&IMAGE_STREAM_TAG),
-        ("image.openshift.io/v1", "ImageTag") => Some(&IMAGE_TAG),
-        ("image.openshift.io/v1", "Image") => Some(&IMAGE),
-        ("v1", "ServiceAccount") => Some(&SERVICE_ACCOUNT),
-        ("v1", "Secret" | "ConfigMap" | "Namespace") => Some(&machinery::patch::PLAIN),
-        _ => None,
-    }
+pub(crate) fn schema(api_version: &str, kind: &str) -> Option<&'static Object> {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    schema::of(group, version, kind).or_else(|| schema::workload(group, kind))
 }
 
 /// The media type of patches made with (or without) a schema.
-pub(crate) fn media_type(schema: Option<&MergeSchema>) -> &'static str {
+pub(crate) fn media_type(schema: Option<&Object>) -> &'static str {
     if schema.is_some() { "application/strategic-merge-patch+json" } else { "application/merge-patch+json" }
 }
 
 /// The patch; an empty object when nothing is to be done.
-pub(crate) fn patch(
-    original: &Value,
-    modified: &Value,
-    current: &Value,
-    schema: Option<&MergeSchema>,
-) -> Value {
+pub(crate) fn patch(original: &Value, modified: &Value, current: &Value, schema: Option<&Object>) -> Value {
     let map = |value: &Value| value.as_object().cloned().unwrap_or_default();
     let (original, modified, current) = (map(original), map(modified), map(current));
     Value::Object(maps(&original, &modified, &current, schema))
@@ -42,7 +29,7 @@ fn maps(
     original: &Map<String, Value>,
     modified: &Map<String, Value>,
     current: &Map<String, Value>,
-    schema: Option<&MergeSchema>,
+    schema: Option<&Object>,
 ) -> Map<String, Value> {
     let mut patch = Map::new();
     for key in original.keys() {
@@ -51,7 +38,7 @@ fn maps(
         }
     }
     for (key, wanted) in modified {
-        let rule = schema.and_then(|schema| schema.rule(key));
+        let rule = schema.and_then(|schema| Rule::of(schema, key));
         let held = current.get(key);
         if held == Some(wanted) && !matches!(rule, Some(Rule::List { .. })) {
             continue;
@@ -61,7 +48,7 @@ fn maps(
                 if !matches!(rule, Some(Rule::Replace)) =>
             {
                 let inner = match rule {
-                    Some(Rule::Object(inner) | Rule::Map(inner)) => Some(*inner),
+                    Some(Rule::Object(inner) | Rule::Map(inner)) => Some(inner),
                     _ => None,
                 };
                 let before = original.get(key).and_then(Value::as_object).cloned().unwrap_or_default();
@@ -93,7 +80,7 @@ fn lists(
     modified: &[Value],
     current: &[Value],
     by: &str,
-    item: &'static MergeSchema,
+    item: &'static Object,
 ) -> (Vec<Value>, Value) {
     let find = |list: &[Value], key: &Value| list.iter().find(|item| item.get(by) == Some(key)).cloned();
     let object =
@@ -148,7 +135,7 @@ mod tests {
             })
         );
         let mut result = current;
-        machinery::patch::strategic_merge(&mut result, got, &IMAGE_STREAM).unwrap();
+        machinery::patch::strategic_merge(&mut result, got, &schema::IMAGE_STREAM).unwrap();
         let names: Vec<&str> = result["spec"]["tags"]
             .as_array()
             .unwrap()

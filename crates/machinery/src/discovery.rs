@@ -25,6 +25,8 @@ pub struct Resource {
     pub namespaced: bool,
     /// The kind of its objects.
     pub kind: &'static str,
+    /// Group and version of that kind where they are not those of the resource.
+    pub kind_of: Option<(&'static str, &'static str)>,
     /// What can be done with it, sorted.
     pub verbs: &'static [&'static str],
     /// Short names.
@@ -42,6 +44,11 @@ impl Resource {
             Some((name, subresource)) => (name, Some(subresource)),
             None => (self.name, None),
         }
+    }
+
+    /// Group and version of the kind of its objects.
+    pub fn kind_version(&self) -> (&'static str, &'static str) {
+        self.kind_of.unwrap_or((self.group, self.version))
     }
 
     /// True when the verb is among those of the resource.
@@ -135,6 +142,10 @@ pub struct ApiResource {
     name: &'static str,
     singular_name: &'static str,
     namespaced: bool,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    group: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    version: &'static str,
     kind: &'static str,
     verbs: &'static [&'static str],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -178,10 +189,13 @@ pub fn api_resource_list(group: &str, version: &str, table: &[Resource]) -> Opti
 impl From<&Resource> for ApiResource {
     fn from(resource: &Resource) -> ApiResource {
         let hash = || storage_version_hash(resource.group, resource.version, resource.kind);
+        let (group, version) = resource.kind_of.unwrap_or_default();
         ApiResource {
             name: resource.name,
             singular_name: resource.singular,
             namespaced: resource.namespaced,
+            group,
+            version,
             kind: resource.kind,
             verbs: resource.verbs,
             short_names: resource.short_names,
@@ -273,7 +287,8 @@ struct ResponseKind {
 
 impl ResponseKind {
     fn of(resource: &Resource) -> ResponseKind {
-        ResponseKind { group: "", version: "", kind: resource.kind }
+        let (group, version) = resource.kind_of.unwrap_or_default();
+        ResponseKind { group, version, kind: resource.kind }
     }
 }
 
@@ -360,6 +375,7 @@ mod tests {
         singular: "imagestream",
         namespaced: true,
         kind: "ImageStream",
+        kind_of: None,
         verbs: &["create", "get"],
         short_names: &["is"],
         categories: &["all"],

@@ -225,6 +225,7 @@ fn discovered(entry: &Resource) -> discovery::Resource {
         singular: entry.singular,
         namespaced: entry.namespaced,
         kind: entry.kind,
+        kind_of: entry.kind_of,
         verbs: entry.verbs,
         short_names: entry.short,
         categories: entry.categories,

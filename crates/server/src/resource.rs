@@ -23,6 +23,8 @@ pub struct Resource {
     pub singular: &'static str,
     /// Kind of its objects.
     pub kind: &'static str,
+    /// Group and version of that kind where they are not those of the resource.
+    pub kind_of: Option<(&'static str, &'static str)>,
     /// Names for the hurried.
     pub short: &'static [&'static str],
     /// Groups of kinds that commands can name at once.
@@ -81,6 +83,7 @@ pub enum View {
     Consumers,
     Retry,
     WorkloadStatus,
+    Scale,
     RollOut,
     StartBuild,
     PlainStatus,
@@ -111,6 +114,9 @@ const APPS: (&str, &str) = ("apps", "v1");
 const BATCH: (&str, &str) = ("batch", "v1");
 const DEPLOY: (&str, &str) = ("apps.openshift.io", "v1");
 const BUILD: (&str, &str) = ("build.openshift.io", "v1");
+const AUTOSCALING: (&str, &str) = ("autoscaling", "v1");
+/// The old home of the scale of deployment configurations, where clients still look for it.
+const EXTENSIONS: (&str, &str) = ("extensions", "v1beta1");
 const STATUS: &[&str] = &["get", "patch", "update"];
 const WEIR: (&str, &str) = ("weir.dev", "v1alpha1");
 
@@ -128,6 +134,7 @@ const fn entry(
         plural,
         singular,
         kind,
+        kind_of: None,
         short: &[],
         categories: &[],
         namespaced: true,
@@ -147,18 +154,25 @@ impl Resource {
         self
     }
 
+    const fn kind_of(mut self, group_version: (&'static str, &'static str)) -> Resource {
+        self.kind_of = Some(group_version);
+        self
+    }
+
     const fn cluster(mut self) -> Resource {
         self.namespaced = false;
         self
     }
 
-    /// Group and version as they stand in objects.
+    /// Group and version of the resource, as they stand in its objects unless their kind has others.
     pub fn api_version(&self) -> String {
-        if self.group.is_empty() {
-            self.version.to_owned()
-        } else {
-            format!("{}/{}", self.group, self.version)
-        }
+        machinery::discovery::group_version(self.group, self.version)
+    }
+
+    /// Group and version as they stand in objects.
+    pub fn kind_api_version(&self) -> String {
+        let (group, version) = self.kind_of.unwrap_or((self.group, self.version));
+        machinery::discovery::group_version(group, version)
     }
 
     /// Whether objects of the resource are stored as such.
@@ -229,6 +243,8 @@ pub static RESOURCES: &[Resource] = &[
     )
     .short(&["rc"])
     .categories(&["all"]),
+    entry(CORE, "replicationcontrollers/scale", "", "Scale", STATUS, Source::View(View::Scale))
+        .kind_of(AUTOSCALING),
     entry(
         CORE,
         "replicationcontrollers/status",
@@ -244,14 +260,17 @@ pub static RESOURCES: &[Resource] = &[
     entry(APPS, "deployments", "deployment", "Deployment", STORED, Source::Plain(&workload::DEPLOYMENT))
         .short(&["deploy"])
         .categories(&["all"]),
+    entry(APPS, "deployments/scale", "", "Scale", STATUS, Source::View(View::Scale)).kind_of(AUTOSCALING),
     entry(APPS, "deployments/status", "", "Deployment", STATUS, Source::View(View::WorkloadStatus)),
     entry(APPS, "replicasets", "replicaset", "ReplicaSet", STORED, Source::Plain(&workload::REPLICA_SET))
         .short(&["rs"])
         .categories(&["all"]),
+    entry(APPS, "replicasets/scale", "", "Scale", STATUS, Source::View(View::Scale)).kind_of(AUTOSCALING),
     entry(APPS, "replicasets/status", "", "ReplicaSet", STATUS, Source::View(View::WorkloadStatus)),
     entry(APPS, "statefulsets", "statefulset", "StatefulSet", STORED, Source::Plain(&workload::STATEFUL_SET))
         .short(&["sts"])
         .categories(&["all"]),
+    entry(APPS, "statefulsets/scale", "", "Scale", STATUS, Source::View(View::Scale)).kind_of(AUTOSCALING),
     entry(APPS, "statefulsets/status", "", "StatefulSet", STATUS, Source::View(View::WorkloadStatus)),
     entry(
         DEPLOY,
@@ -263,6 +282,8 @@ pub static RESOURCES: &[Resource] = &[
     )
     .short(&["dc"])
     .categories(&["all"]),
+    entry(DEPLOY, "deploymentconfigs/scale", "", "Scale", STATUS, Source::View(View::Scale))
+        .kind_of(EXTENSIONS),
     entry(
         DEPLOY,
         "deploymentconfigs/status",
@@ -328,7 +349,8 @@ pub static RESOURCES: &[Resource] = &[
         Source::Plain(&core::SERVICE_ACCOUNT),
     )
     .short(&["sa"]),
-    entry(CORE, "serviceaccounts/token", "", "TokenRequest", CREATE, Source::View(View::AccountToken)),
+    entry(CORE, "serviceaccounts/token", "", "TokenRequest", CREATE, Source::View(View::AccountToken))
+        .kind_of(IDENTITY),
     entry(IDENTITY, "selfsubjectreviews", "selfsubjectreview", "SelfSubjectReview", CREATE, IDENTITY_VIEW)
         .cluster(),
     entry(IDENTITY, "tokenreviews", "tokenreview", "TokenReview", CREATE, IDENTITY_VIEW).cluster(),

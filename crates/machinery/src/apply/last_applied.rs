@@ -16,14 +16,16 @@ fn annotation(live: &Value) -> Option<&str> {
     live.get("metadata")?.get("annotations")?.get(ANNOTATION)?.as_str().filter(|text| !text.is_empty())
 }
 
+/// Whether conflicts of an apply may pass at all.
+pub(super) fn may_permit(apply: &Apply<'_>) -> bool {
+    apply.manager.name == TOOL && !apply.force
+}
+
 /// Lets conflicts pass when all are about fields that the user of the tool had set with its old form.
 ///
 /// # Errors
 /// The conflicts that are left.
 pub(super) fn permit(apply: &Apply<'_>, conflicts: Conflicts) -> Result<(), Conflicts> {
-    if apply.manager.name != TOOL {
-        return Err(conflicts);
-    }
     let Some(mine) = annotation(apply.live).and_then(|text| set_before(apply, text)) else {
         return Err(conflicts);
     };

@@ -145,8 +145,10 @@ impl Managers {
         self.0.is_empty()
     }
 
-    pub(super) fn get(&self, manager: &Manager) -> Option<&Entry> {
-        self.0.iter().find(|entry| entry.manager.is_same(manager))
+    /// What a manager owns, and since when; its entry stays, empty, until it is [`set`](Managers::set) again.
+    pub(super) fn take(&mut self, manager: &Manager) -> (Option<Time>, Set) {
+        let entry = self.0.iter_mut().find(|entry| entry.manager.is_same(manager));
+        entry.map(|entry| (entry.time, std::mem::take(&mut entry.fields))).unwrap_or_default()
     }
 
     /// Puts an entry in the place of the one of the same manager.

@@ -81,7 +81,9 @@ impl Apply<'_> {
         let shape = Shape::Object(self.object);
         typed::check(document, shape, false).map_err(|misfits| self.untyped("patch", document, &misfits))?;
         typed::check(self.live, shape, true).map_err(|misfits| self.untyped("live", self.live, &misfits))?;
-        let outcome = self.merge(document, managers.clone(), self.force).or_else(|conflicts| {
+        let again = last_applied::may_permit(self).then(|| managers.clone());
+        let outcome = self.merge(document, managers, self.force).or_else(|conflicts| {
+            let Some(managers) = again else { return Err(conflicts) };
             last_applied::permit(self, conflicts)?;
             self.merge(document, managers, true)
         });
@@ -120,8 +122,7 @@ impl Apply<'_> {
         force: bool,
     ) -> Result<(Option<Value>, Managers), Conflicts> {
         let shape = Shape::Object(self.object);
-        let last = managers.get(self.manager).map(|entry| entry.fields.clone()).unwrap_or_default();
-        let time = managers.get(self.manager).and_then(|entry| entry.time);
+        let (time, last) = managers.take(self.manager);
         let wanted = owned::fields(document, shape);
         let fields_left_out = !last.is_subset(&wanted);
         managers.set(Entry { manager: self.manager.clone(), time, fields: wanted });
@@ -232,9 +233,10 @@ fn change(
     // Nobody else keeps what is changed or gone, whoever they are: also this manager's own entry of before.
     take_away(&mut managers, &found, None);
     managers.drop_empty();
-    let mine = found.added.union(found.modified).difference(&unowned());
+    let mut mine = found.added.union(found.modified);
+    mine.remove(&unowned());
     if !mine.is_empty() {
-        let held = managers.get(manager).map(|entry| entry.fields.clone()).unwrap_or_default();
+        let (_, held) = managers.take(manager);
         managers.set(Entry { manager: manager.clone(), time: Some(now), fields: mine.union(held) });
     }
     managers
@@ -273,9 +275,7 @@ fn settle(
 fn take_away(managers: &mut Managers, found: &compare::Comparison, but: Option<&Manager>) {
     for entry in managers.0.iter_mut().filter(|entry| Some(&entry.manager) != but) {
         for gone in [&found.modified, &found.added, &found.removed] {
-            if !gone.is_empty() {
-                entry.fields = entry.fields.difference(gone);
-            }
+            entry.fields.remove(gone);
         }
     }
 }
@@ -297,7 +297,7 @@ fn prune(merged: &Value, managers: &Managers, last: &Set, shape: Shape) -> Value
 /// Identity and bookkeeping belong to the server.
 fn strip(managers: &mut Managers, manager: &Manager) {
     if let Some(entry) = managers.0.iter_mut().find(|entry| entry.manager == *manager) {
-        entry.fields = entry.fields.difference(&unowned());
+        entry.fields.remove(&unowned());
     }
     managers.drop_empty();
 }

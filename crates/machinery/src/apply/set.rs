@@ -120,6 +120,19 @@ impl Set {
         Set { nodes: nodes.collect() }
     }
 
+    /// Takes out what is in the other; a field does not take along what is below it.
+    pub fn remove(&mut self, other: &Set) {
+        if other.is_empty() {
+            return;
+        }
+        self.nodes.retain_mut(|node| {
+            let Some(taken) = other.find(&node.element) else { return true };
+            node.member &= !taken.member;
+            node.below.remove(&taken.below);
+            node.member || !node.below.is_empty()
+        });
+    }
+
     /// What is in both.
     #[must_use]
     pub fn intersection(&self, other: &Set) -> Set {

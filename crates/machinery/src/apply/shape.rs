@@ -97,33 +97,42 @@ impl Items {
                 Value::Array(_) => Err("not supported: associative list with lists as elements".to_owned()),
                 _ => Ok(Element::Value(item.clone())),
             },
-            Merge::ByKey(key) => match item {
+            Merge::ByKey(keys) => match item {
                 Value::Null => Err("associative list with keys may not have a null element".to_owned()),
-                Value::Object(fields) => self.key(key, fields),
+                Value::Object(fields) => self.key(keys, fields),
                 _ => Err("associative list with keys may not have non-map elements".to_owned()),
             },
         }
     }
 
-    fn key(&self, key: &'static str, fields: &Map<String, Value>) -> Result<Element, String> {
-        let value = match fields.get(key) {
-            Some(value) => value.clone(),
-            None => self.default(key).ok_or_else(|| {
-                format!(
+    /// What an item has in the fields that tell it apart; one of several may be left out.
+    fn key(&self, keys: &'static [&'static str], fields: &Map<String, Value>) -> Result<Element, String> {
+        let mut values: Vec<(Box<str>, Value)> = Vec::with_capacity(keys.len());
+        for &key in keys {
+            if let Some(value) = fields.get(key).cloned().or_else(|| self.default(key)) {
+                values.push((key.into(), value));
+            } else if keys.len() == 1 {
+                return Err(format!(
                     "associative list with keys has an element that omits key field {} \
                      (and doesn't have default value)",
                     crate::field::quote(key)
-                )
-            })?,
-        };
-        Ok(Element::Key([(key.into(), value)].into()))
+                ));
+            }
+        }
+        if values.is_empty() {
+            return Err(format!(
+                "associative list with keys has an element that omits all key fields {keys:?}"
+            ));
+        }
+        values.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(Element::Key(values.into()))
     }
 
     fn default(&self, key: &str) -> Option<Value> {
         let Shape::Object(object) = self.item else { return None };
         let field = object.field(key).filter(|field| field.filled)?;
         match field.shape {
-            Shape::Text => Some(Value::String(String::new())),
+            Shape::Text => Some(field.default.into()),
             Shape::Bool => Some(Value::Bool(false)),
             Shape::Int32 | Shape::Int64 => Some(0.into()),
             _ => None,

@@ -1,9 +1,10 @@
 //! Whether a document fits its type, in the words of the reference.
 
-use std::fmt::Write as _;
+use std::fmt;
 
 use serde_json::Value;
 
+use super::element::Element;
 use super::shape::{Items, Scalar, Walk};
 use crate::field::quote;
 use crate::limits::MAX_FIELD_WARNINGS;
@@ -32,7 +33,7 @@ impl Misfits {
 /// [`Misfits`] with everything that does not fit.
 pub(super) fn check(value: &Value, shape: Shape, duplicates: bool) -> Result<(), Misfits> {
     let mut check = Check { misfits: Vec::new(), duplicates };
-    check.value(value, shape, &mut String::new());
+    check.value(value, shape, &Path::Root);
     if check.misfits.is_empty() { Ok(()) } else { Err(Misfits(check.misfits)) }
 }
 
@@ -41,15 +42,34 @@ struct Check {
     duplicates: bool,
 }
 
+/// Where a value is; only written out when it does not fit.
+enum Path<'a> {
+    Root,
+    Field(&'a Path<'a>, &'a str),
+    Index(&'a Path<'a>, usize),
+    Item(&'a Path<'a>, &'a Element),
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Path::Root => Ok(()),
+            Path::Field(above, name) => write!(f, "{above}.{name}"),
+            Path::Index(above, index) => write!(f, "{above}[{index}]"),
+            Path::Item(above, element) => write!(f, "{above}{element}"),
+        }
+    }
+}
+
 impl Check {
-    fn refuse(&mut self, path: &str, why: &str) {
+    fn refuse(&mut self, path: &Path<'_>, why: &str) {
         if self.misfits.len() < MAX_FIELD_WARNINGS {
-            let colon = if path.is_empty() { "" } else { ": " };
+            let colon = if matches!(path, Path::Root) { "" } else { ": " };
             self.misfits.push(format!("{path}{colon}{why}"));
         }
     }
 
-    fn value(&mut self, value: &Value, shape: Shape, path: &mut String) {
+    fn value(&mut self, value: &Value, shape: Shape, path: &Path<'_>) {
         match Walk::of(shape, Some(value)) {
             Walk::Scalar(scalar) => {
                 if let Some(why) = unfit(scalar, value) {
@@ -65,18 +85,11 @@ impl Check {
                 Value::Null => {}
                 Value::Object(map) => {
                     for (name, value) in map {
-                        let length = path.len();
-                        path.push('.');
-                        path.push_str(name);
-                        let shape = fields.shape(name);
-                        match shape {
-                            Some(shape) => self.value(value, shape, path),
-                            None => self.refuse(path, "field not declared in schema"),
-                        }
-                        path.truncate(length);
-                        if shape.is_none() {
-                            return;
-                        }
+                        let path = Path::Field(path, name);
+                        let Some(shape) = fields.shape(name) else {
+                            return self.refuse(&path, "field not declared in schema");
+                        };
+                        self.value(value, shape, &path);
                     }
                 }
                 other => self.refuse(path, &format!("expected map, got &{{{}}}", plain(other))),
@@ -84,26 +97,26 @@ impl Check {
         }
     }
 
-    fn items(&mut self, list: &[Value], items: Items, path: &mut String) {
+    fn items(&mut self, list: &[Value], items: Items, path: &Path<'_>) {
+        if items.merge == Merge::Atomic {
+            for (index, item) in list.iter().enumerate() {
+                self.value(item, items.item, &Path::Index(path, index));
+            }
+            return;
+        }
         let mut seen = std::collections::BTreeSet::new();
         for (index, item) in list.iter().enumerate() {
-            let length = path.len();
-            if items.merge == Merge::Atomic {
-                // Writing to a string does not fail.
-                let _ = write!(path, "[{index}]");
-            } else {
-                let element = match items.element(item) {
-                    Ok(element) => element,
-                    Err(why) => return self.refuse(path, &format!("element {index}: {why}")),
-                };
-                let shown = element.to_string();
-                if !seen.insert(element) && !self.duplicates {
-                    self.refuse(path, &format!("duplicate entries for key {shown}"));
-                }
-                path.push_str(&shown);
+            let element = match items.element(item) {
+                Ok(element) => element,
+                Err(why) => return self.refuse(path, &format!("element {index}: {why}")),
+            };
+            if !self.duplicates && seen.contains(&element) {
+                self.refuse(path, &format!("duplicate entries for key {element}"));
             }
-            self.value(item, items.item, path);
-            path.truncate(length);
+            self.value(item, items.item, &Path::Item(path, &element));
+            if !self.duplicates {
+                seen.insert(element);
+            }
         }
     }
 }

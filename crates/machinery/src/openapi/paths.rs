@@ -234,13 +234,14 @@ impl Paths<'_> {
     fn operation(&self, method: &'static str, action: &'static str, verb: &str) -> Operation {
         let resource = self.resource;
         let (group, _) = operation_words(resource.group, resource.version);
+        let (kind_group, kind_version) = resource.kind_version();
         Operation {
             method,
             action,
             id: self.id(verb, &self.words()),
             tag: format!("{group}_{}", resource.version),
             about: String::new(),
-            kind: Some(group_version_kind(resource.group, resource.version, resource.kind)),
+            kind: Some(group_version_kind(kind_group, kind_version, resource.kind)),
             parameters: Vec::new(),
             body: Body::None,
             answers: (&[], String::new()),
@@ -261,7 +262,8 @@ impl Paths<'_> {
     }
 
     fn kind(&self, definitions: &mut Definitions) -> String {
-        definitions.kind(self.resource.group, self.resource.version, self.resource.kind)
+        let (group, version) = self.resource.kind_version();
+        definitions.kind(group, version, self.resource.kind)
     }
 
     fn list(&self, namespaced: bool, everywhere: bool, definitions: &mut Definitions) -> Operation {

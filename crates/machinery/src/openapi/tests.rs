@@ -24,6 +24,7 @@ const fn resource(
         short_names: &[],
         categories: &[],
         stored: false,
+        kind_of: None,
     }
 }
 

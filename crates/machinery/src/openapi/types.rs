@@ -183,6 +183,9 @@ impl Definitions {
 
     fn property(&mut self, field: &'static Field) -> Value {
         let mut property = self.shape(field.shape, field.filled, Some(field.doc));
+        if !field.default.is_empty() {
+            property["default"] = field.default.into();
+        }
         if field.replaced {
             property["x-kubernetes-patch-strategy"] = "replace".into();
         }
@@ -193,8 +196,8 @@ impl Definitions {
                     property["x-kubernetes-list-type"] = "set".into();
                     property["x-kubernetes-patch-strategy"] = "merge".into();
                 }
-                Merge::ByKey(key) => {
-                    property["x-kubernetes-patch-merge-key"] = key.into();
+                Merge::ByKey(keys) => {
+                    property["x-kubernetes-patch-merge-key"] = keys[0].into();
                     property["x-kubernetes-patch-strategy"] = "merge".into();
                 }
             }

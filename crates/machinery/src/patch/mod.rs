@@ -11,13 +11,11 @@ mod strategic;
 use serde_json::Value;
 
 pub use diff::merge_diff;
-pub use schema::{
-    IMAGE, IMAGE_STREAM, IMAGE_STREAM_TAG, IMAGE_TAG, MergeSchema, PLAIN, POD, Rule, SERVICE_ACCOUNT,
-    WORKLOAD,
-};
+pub use schema::Rule;
 pub use strategic::{StrategicError, strategic_merge};
 
 use crate::meta::StatusDetails;
+use crate::schema::Object;
 use crate::status::ApiError;
 
 /// The kinds of patches, by their media types.
@@ -57,7 +55,7 @@ impl PatchKind {
 /// # Errors
 /// 400 for a patch of the wrong form, 422 for a JSON patch that does not fit, 413 for one that is too large, 500 without
 /// a reason for wrong strategic directives.
-pub fn apply(kind: PatchKind, object: &Value, patch: Value, schema: &MergeSchema) -> Result<Value, ApiError> {
+pub fn apply(kind: PatchKind, object: &Value, patch: Value, schema: &Object) -> Result<Value, ApiError> {
     match kind {
         PatchKind::Json => json_patch_ops::apply(object.clone(), patch),
         PatchKind::Merge => {
@@ -92,6 +90,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::schema::UNDESCRIBED;
 
     #[test]
     fn the_media_type_says_the_kind() {
@@ -106,7 +105,7 @@ mod tests {
     fn a_patch_that_is_no_object_is_a_bad_request() {
         for kind in [PatchKind::Merge, PatchKind::Strategic] {
             for patch in [json!([]), json!(1), json!(null), json!("x")] {
-                assert_eq!(apply(kind, &json!({}), patch, &PLAIN).unwrap_err().code(), 400);
+                assert_eq!(apply(kind, &json!({}), patch, &UNDESCRIBED).unwrap_err().code(), 400);
             }
         }
     }
@@ -116,6 +115,6 @@ mod tests {
         let object = json!({"a": {"b": 1, "c": 2}, "l": [1, 2]});
         let patch = json!({"a": {"b": null, "d": {"e": null, "f": 1}}, "l": [3]});
         let want = json!({"a": {"c": 2, "d": {"f": 1}}, "l": [3]});
-        assert_eq!(apply(PatchKind::Merge, &object, patch, &PLAIN).unwrap(), want);
+        assert_eq!(apply(PatchKind::Merge, &object, patch, &UNDESCRIBED).unwrap(), want);
     }
 }

@@ -10,7 +10,8 @@
 
 use serde_json::{Map, Value};
 
-use super::schema::{MergeSchema, NONE, Rule};
+use super::schema::{NONE, Rule};
+use crate::schema::Object as Schema;
 
 const PATCH: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";
@@ -64,7 +65,7 @@ pub enum StrategicError {
 ///
 /// # Errors
 /// [`StrategicError`] when a directive is wrong; the object is then half changed and must be thrown away.
-pub fn strategic_merge(object: &mut Value, patch: Value, schema: &MergeSchema) -> Result<(), StrategicError> {
+pub fn strategic_merge(object: &mut Value, patch: Value, schema: &Schema) -> Result<(), StrategicError> {
     match patch {
         Value::Object(patch) => {
             if !object.is_object() {
@@ -80,7 +81,7 @@ pub fn strategic_merge(object: &mut Value, patch: Value, schema: &MergeSchema) -
     }
 }
 
-fn merge_map(object: &mut Object, mut patch: Object, schema: &MergeSchema) -> Result<(), StrategicError> {
+fn merge_map(object: &mut Object, mut patch: Object, schema: &Schema) -> Result<(), StrategicError> {
     if let Some(word) = patch.get(PATCH) {
         match word.as_str() {
             Some("replace") => {
@@ -113,13 +114,13 @@ fn merge_field(
     object: &mut Object,
     field: String,
     value: Value,
-    schema: &MergeSchema,
+    schema: &Schema,
 ) -> Result<(), StrategicError> {
     if value.is_null() {
         object.remove(&field);
         return Ok(());
     }
-    let rule = schema.rule(&field);
+    let rule = Rule::of(schema, &field);
     let Some(held) = object.get_mut(&field) else {
         object.insert(field, without_directives(value));
         return Ok(());
@@ -149,7 +150,7 @@ fn merge_field(
 fn merge_map_of(
     object: &mut Object,
     mut patch: Object,
-    item: &'static MergeSchema,
+    item: &'static Schema,
     fields: &[String],
 ) -> Result<(), StrategicError> {
     if patch.contains_key(PATCH) {
@@ -175,10 +176,10 @@ fn merge_list(
     field: &str,
     old: &[Value],
     patch: Vec<Value>,
-    rule: Option<&'static Rule>,
+    rule: Option<Rule>,
 ) -> Result<Vec<Value>, StrategicError> {
     let key = match rule {
-        Some(Rule::List { key, .. }) => Some(*key),
+        Some(Rule::List { key, .. }) => Some(key),
         Some(Rule::Set) => None,
         _ => return Ok(patch),
     };
@@ -199,7 +200,7 @@ fn merge_items(
     mut old: Vec<Value>,
     patch: Vec<Value>,
     key: &'static str,
-    schema: &'static MergeSchema,
+    schema: &'static Schema,
 ) -> Result<(Vec<Value>, Vec<Value>), StrategicError> {
     let mut replace = false;
     let mut plain = Vec::with_capacity(patch.len());
@@ -269,7 +270,7 @@ fn same(a: &Value, b: &Value, key: Option<&str>) -> bool {
 fn set_element_orders(
     object: &mut Object,
     patch: &mut Object,
-    schema: &MergeSchema,
+    schema: &Schema,
 ) -> Result<(), StrategicError> {
     let orders: Vec<String> = patch.keys().filter(|field| field.starts_with(ORDER_PREFIX)).cloned().collect();
     for directive in orders {
@@ -277,8 +278,8 @@ fn set_element_orders(
         let Some(Value::Array(order)) = patch.remove(&directive) else {
             return Err(StrategicError::NoList(directive));
         };
-        let rule = schema.rule(field);
-        let key = if let Some(Rule::List { key, .. }) = rule { Some(*key) } else { None };
+        let rule = Rule::of(schema, field);
+        let key = if let Some(Rule::List { key, .. }) = rule { Some(key) } else { None };
         let patched = match patch.get(field) {
             None | Some(Value::Null) => None,
             Some(Value::Array(list)) => Some(list.clone()),
@@ -400,8 +401,8 @@ mod tests {
     use serde_json::json;
 
     use super::super::diff::tests::any_value;
-    use super::super::schema::{IMAGE, IMAGE_STREAM};
     use super::*;
+    use crate::schema::{IMAGE, IMAGE_STREAM};
 
     fn stream() -> Value {
         json!({

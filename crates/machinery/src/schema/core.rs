@@ -35,7 +35,7 @@ pub static NAMESPACE_STATUS: Object = Object::new(
     &[
         field(
             "conditions",
-            Shape::List(&Shape::Object(&NAMESPACE_CONDITION), Merge::ByKey("type")),
+            Shape::List(&Shape::Object(&NAMESPACE_CONDITION), Merge::ByKey(&["type"])),
             "What holds up its deletion.",
         ),
         field("phase", Shape::Text, "Active or Terminating."),
@@ -107,7 +107,7 @@ pub static SERVICE_ACCOUNT: Object = Object::new(
         field("metadata", Shape::Object(&OBJECT_META), "Standard object metadata.").filled(),
         field(
             "secrets",
-            Shape::List(&Shape::Object(&OBJECT_REFERENCE), Merge::ByKey("name")),
+            Shape::List(&Shape::Object(&OBJECT_REFERENCE), Merge::ByKey(&["name"])),
             "Secrets of the same namespace that its workloads may use.",
         ),
     ],

@@ -45,7 +45,7 @@ pub static IMAGE: Object = Object::new(
         .filled(),
         field(
             "signatures",
-            Shape::List(&Shape::Object(&IMAGE_SIGNATURE), Merge::ByKey("name")),
+            Shape::List(&Shape::Object(&IMAGE_SIGNATURE), Merge::ByKey(&["name"])),
             "Signatures of the image.",
         ),
     ],
@@ -85,7 +85,7 @@ pub static IMAGE_SIGNATURE: Object = Object::new(
         field("apiVersion", Shape::Text, "Group and version of this object. Requests need not say it."),
         field(
             "conditions",
-            Shape::List(&Shape::Object(&SIGNATURE_CONDITION), Merge::ByKey("type")),
+            Shape::List(&Shape::Object(&SIGNATURE_CONDITION), Merge::ByKey(&["type"])),
             "Verdicts about the signature.",
         ),
         field("content", Shape::Bytes, "The signature itself.").required(),

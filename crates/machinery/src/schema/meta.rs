@@ -24,7 +24,7 @@ pub static OBJECT_META: Object = Object::new(
         field("namespace", Shape::Text, "The project the object lives in; empty for cluster-scoped kinds."),
         field(
             "ownerReferences",
-            Shape::List(&Shape::Object(&OWNER_REFERENCE), Merge::ByKey("uid")),
+            Shape::List(&Shape::Object(&OWNER_REFERENCE), Merge::ByKey(&["uid"])),
             "Objects this one depends on.",
         ),
         field(

@@ -24,7 +24,7 @@ pub use project::*;
 pub use rbac::*;
 pub use stream::*;
 pub use view::*;
-pub use workload::workload;
+pub use workload::{merging, workload};
 
 /// The type of a value.
 #[derive(Clone, Copy, Debug)]
@@ -62,8 +62,8 @@ pub enum Merge {
     Atomic,
     /// Each value is in it or not.
     Set,
-    /// Items are the same when this field is.
-    ByKey(&'static str),
+    /// Items are the same when these fields are. Strategic merge patches only look at the first.
+    ByKey(&'static [&'static str]),
 }
 
 /// One field of an object.
@@ -77,8 +77,10 @@ pub struct Field {
     pub doc: &'static str,
     /// Whether it must be there.
     pub required: bool,
-    /// Whether what is left out reads as the zero value.
+    /// Whether what is left out reads as the zero value, or as the text in `default`.
     pub filled: bool,
+    /// What a text that is left out reads as.
+    pub default: &'static str,
     /// Whether a strategic merge patch replaces it as a whole.
     pub replaced: bool,
 }
@@ -102,7 +104,7 @@ pub struct Object {
 
 /// A field; see [`Field`].
 const fn field(name: &'static str, shape: Shape, doc: &'static str) -> Field {
-    Field { name, shape, doc, required: false, filled: false, replaced: false }
+    Field { name, shape, doc, required: false, filled: false, default: "", replaced: false }
 }
 
 impl Field {
@@ -116,6 +118,12 @@ impl Field {
         self
     }
 
+    const fn filled_with(mut self, default: &'static str) -> Field {
+        self.filled = true;
+        self.default = default;
+        self
+    }
+
     const fn replaced(mut self) -> Field {
         self.replaced = true;
         self
@@ -123,6 +131,9 @@ impl Field {
 }
 
 impl Object {
+    /// An object that may hold anything.
+    pub(crate) const FREE: Object = Object::new("dev.weir.Free", "Anything.", &[]).open();
+
     const fn new(name: &'static str, doc: &'static str, fields: &'static [Field]) -> Object {
         Object { name, doc, fields, atomic: false, open: false, kind: None }
     }

@@ -32,7 +32,7 @@ pub static PROJECT_STATUS: Object = Object::new(
     &[
         field(
             "conditions",
-            Shape::List(&Shape::Object(&NAMESPACE_CONDITION), Merge::ByKey("type")),
+            Shape::List(&Shape::Object(&NAMESPACE_CONDITION), Merge::ByKey(&["type"])),
             "What holds up its deletion.",
         ),
         field("phase", Shape::Text, "Active or Terminating."),

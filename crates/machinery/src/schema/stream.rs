@@ -37,7 +37,7 @@ pub static IMAGE_STREAM_SPEC: Object = Object::new(
         .filled(),
         field(
             "tags",
-            Shape::List(&Shape::Object(&TAG_REFERENCE), Merge::ByKey("name")),
+            Shape::List(&Shape::Object(&TAG_REFERENCE), Merge::ByKey(&["name"])),
             "Where each tag comes from. A tag that is not listed here is only moved by pushes.",
         ),
     ],
@@ -53,7 +53,7 @@ pub static IMAGE_STREAM_STATUS: Object = Object::new(
         field("publicDockerImageRepository", Shape::Text, "The same as seen from outside."),
         field(
             "tags",
-            Shape::List(&Shape::Object(&NAMED_TAG_EVENT_LIST), Merge::ByKey("tag")),
+            Shape::List(&Shape::Object(&NAMED_TAG_EVENT_LIST), Merge::ByKey(&["tag"])),
             "What each tag points at, and its history.",
         ),
     ],

@@ -1,7 +1,7 @@
 //! The description agrees with itself and with the rules of strategic merge patches.
 
 use super::*;
-use crate::patch::{self, MergeSchema, Rule};
+use crate::patch::Rule;
 
 /// Calls `visit` once with every object that can be reached.
 fn reachable(visit: &mut impl FnMut(&'static Object)) {
@@ -45,32 +45,86 @@ fn fields_are_sorted_and_described() {
     assert!(objects > 50, "{objects}");
 }
 
+/// Lists and values of image kinds that are special to strategic merges, as the reference's types say.
 #[test]
-fn strategic_merges_use_the_same_keys() {
-    fn check(object: &'static Object, rules: &'static MergeSchema) {
-        for (name, rule) in rules.fields {
-            let field = object.field(name).unwrap_or_else(|| panic!("{} has no {name}", object.name));
-            match (rule, field.shape) {
-                (Rule::Object(rules), Shape::Object(object)) => check(object, rules),
-                (Rule::List { key, item }, Shape::List(shape, Merge::ByKey(described))) => {
-                    assert_eq!(*key, described, "{}.{name}", object.name);
-                    let Shape::Object(object) = shape else { panic!("{name} holds no objects") };
-                    check(object, item);
+fn strategic_merges_use_the_known_keys() {
+    fn rules(object: &'static Object, path: &str, found: &mut Vec<String>) {
+        for field in object.fields {
+            let path = format!("{path}.{}", field.name);
+            match Rule::of(object, field.name) {
+                Some(Rule::Object(inner) | Rule::Map(inner)) => rules(inner, &path, found),
+                Some(Rule::List { key, item }) => {
+                    found.push(format!("{path} by {key}"));
+                    rules(item, &path, found);
                 }
-                (Rule::Set, Shape::List(_, Merge::Set)) => {}
-                (Rule::Replace, _) => assert!(field.replaced, "{}.{name}", object.name),
-                (rule, shape) => panic!("{}.{name}: {rule:?} and {shape:?}", object.name),
+                Some(Rule::Set) => found.push(format!("{path} as a set")),
+                Some(Rule::Replace) => found.push(format!("{path} as a whole")),
+                None => {}
             }
         }
-        for field in object.fields {
-            let merges =
-                field.replaced || matches!(field.shape, Shape::List(_, Merge::ByKey(_) | Merge::Set));
-            assert!(!merges || rules.rule(field.name).is_some(), "{}.{}", object.name, field.name);
-        }
     }
-    check(&IMAGE, &patch::IMAGE);
-    check(&IMAGE_STREAM, &patch::IMAGE_STREAM);
-    check(&IMAGE_STREAM_TAG, &patch::IMAGE_STREAM_TAG);
-    check(&IMAGE_TAG, &patch::IMAGE_TAG);
-    check(&SECRET, &patch::PLAIN);
+    fn check(object: &'static Object, want: &[&str]) {
+        let mut found = Vec::new();
+        rules(object, "", &mut found);
+        let metadata = |rule: &String| !rule.starts_with(".metadata.");
+        assert_eq!(
+            found.iter().filter(|rule| !metadata(rule)).collect::<Vec<_>>(),
+            [".metadata.finalizers as a set", ".metadata.ownerReferences by uid",]
+        );
+        found.retain(metadata);
+        assert_eq!(found, want, "{}", object.name);
+    }
+    let signatures = [".signatures by name", ".signatures.conditions by type"];
+    let of_signatures =
+        [".signatures.metadata.finalizers as a set", ".signatures.metadata.ownerReferences by uid"];
+    let image: Vec<&str> = [".dockerImageMetadata as a whole"]
+        .into_iter()
+        .chain([signatures[0], signatures[1]])
+        .chain(of_signatures)
+        .collect();
+    check(&IMAGE, &image);
+    check(&IMAGE_STREAM, &[".spec.tags by name", ".status.tags by tag"]);
+    check(&SECRET, &[]);
+    check(&SERVICE_ACCOUNT, &[".secrets by name"]);
+}
+
+/// The keys of workloads: those of apply may be two, of which strategic merges take the first.
+#[test]
+fn workloads_merge_as_kubernetes_says() {
+    let of = |kind: &str, path: &[&str]| {
+        let mut object = workload(if kind == "Pod" { "" } else { "apps" }, kind).unwrap();
+        let (last, above) = path.split_last().unwrap();
+        for name in above {
+            object = match Rule::of(object, name) {
+                Some(Rule::Object(inner) | Rule::List { item: inner, .. }) => inner,
+                other => panic!("{name}: {other:?}"),
+            };
+        }
+        match object.field(last).unwrap().shape {
+            Shape::List(_, Merge::ByKey(keys)) => keys.join(","),
+            shape => panic!("{last}: {shape:?}"),
+        }
+    };
+    let pod = ["spec", "template", "spec"];
+    for (list, keys) in [
+        ("containers", "name"),
+        ("initContainers", "name"),
+        ("ephemeralContainers", "name"),
+        ("volumes", "name"),
+        ("imagePullSecrets", "name"),
+        ("hostAliases", "ip"),
+        ("topologySpreadConstraints", "topologyKey,whenUnsatisfiable"),
+    ] {
+        assert_eq!(of("Deployment", &[&pod[..], &[list]].concat()), keys);
+        assert_eq!(of("Pod", &["spec", list]), keys);
+    }
+    for (list, keys) in [
+        ("env", "name"),
+        ("ports", "containerPort,protocol"),
+        ("volumeDevices", "devicePath"),
+        ("volumeMounts", "mountPath"),
+    ] {
+        assert_eq!(of("StatefulSet", &[&pod[..], &["containers", list]].concat()), keys);
+    }
+    assert_eq!(of("Deployment", &["status", "conditions"]), "type");
 }

@@ -1,8 +1,8 @@
 //! How the lists of workloads belong together: which containers, volumes and variables are the same in two documents.
 //!
 //! Workloads are stored as they come and everything else in them is whatever it is found to be; only what server-side
-//! apply must know is described, so that two people who apply different containers of one template do not get in each
-//! other's way. Lists that Kubernetes tells apart by two fields at once (ports, spread constraints) are one value here.
+//! apply and strategic merge patches must know is described, so that two people who change different containers of one
+//! template do not get in each other's way.
 
 use super::meta::OBJECT_META;
 use super::{Merge, Object, Shape, field};
@@ -19,6 +19,24 @@ static MOUNT: Object = Object::new(
     ],
 )
 .open();
+static PORT: Object = Object::new(
+    "dev.weir.Port",
+    "A port of a container; one number may be a port of several protocols.",
+    &[
+        field("containerPort", Shape::Int32, "Its number."),
+        field("protocol", Shape::Text, "TCP, UDP or SCTP.").filled_with("TCP"),
+    ],
+)
+.open();
+static CONSTRAINT: Object = Object::new(
+    "dev.weir.TopologySpreadConstraint",
+    "How pods spread over the places of a cluster.",
+    &[
+        field("topologyKey", Shape::Text, "The label that names places."),
+        field("whenUnsatisfiable", Shape::Text, "What comes of a pod that does not fit."),
+    ],
+)
+.open();
 static ALIAS: Object =
     Object::new("dev.weir.Alias", "Names of an address.", &[field("ip", Shape::Text, "The address.")]).open();
 static CONDITION: Object =
@@ -28,15 +46,24 @@ static CONTAINER: Object = Object::new(
     "dev.weir.Container",
     "A container of a pod.",
     &[
-        field("env", Shape::List(&Shape::Object(&NAMED), Merge::ByKey("name")), "Variables."),
+        field("env", Shape::List(&Shape::Object(&NAMED), Merge::ByKey(&["name"])), "Variables."),
         field("name", Shape::Text, "Its name."),
-        field("volumeDevices", Shape::List(&Shape::Object(&MOUNT), Merge::ByKey("devicePath")), "Devices."),
-        field("volumeMounts", Shape::List(&Shape::Object(&MOUNT), Merge::ByKey("mountPath")), "Volumes."),
+        field(
+            "ports",
+            Shape::List(&Shape::Object(&PORT), Merge::ByKey(&["containerPort", "protocol"])),
+            "Ports.",
+        ),
+        field(
+            "volumeDevices",
+            Shape::List(&Shape::Object(&MOUNT), Merge::ByKey(&["devicePath"])),
+            "Devices.",
+        ),
+        field("volumeMounts", Shape::List(&Shape::Object(&MOUNT), Merge::ByKey(&["mountPath"])), "Volumes."),
     ],
 )
 .open();
 
-const CONTAINERS: Shape = Shape::List(&Shape::Object(&CONTAINER), Merge::ByKey("name"));
+const CONTAINERS: Shape = Shape::List(&Shape::Object(&CONTAINER), Merge::ByKey(&["name"]));
 
 static POD_SPEC: Object = Object::new(
     "dev.weir.PodSpec",
@@ -44,10 +71,23 @@ static POD_SPEC: Object = Object::new(
     &[
         field("containers", CONTAINERS, "Containers."),
         field("ephemeralContainers", CONTAINERS, "Containers for a look inside."),
-        field("hostAliases", Shape::List(&Shape::Object(&ALIAS), Merge::ByKey("ip")), "Names of addresses."),
-        field("imagePullSecrets", Shape::List(&Shape::Object(&NAMED), Merge::ByKey("name")), "Credentials."),
+        field(
+            "hostAliases",
+            Shape::List(&Shape::Object(&ALIAS), Merge::ByKey(&["ip"])),
+            "Names of addresses.",
+        ),
+        field(
+            "imagePullSecrets",
+            Shape::List(&Shape::Object(&NAMED), Merge::ByKey(&["name"])),
+            "Credentials.",
+        ),
         field("initContainers", CONTAINERS, "Containers that run first."),
-        field("volumes", Shape::List(&Shape::Object(&NAMED), Merge::ByKey("name")), "Volumes."),
+        field(
+            "topologySpreadConstraints",
+            Shape::List(&Shape::Object(&CONSTRAINT), Merge::ByKey(&["topologyKey", "whenUnsatisfiable"])),
+            "How the pods spread.",
+        ),
+        field("volumes", Shape::List(&Shape::Object(&NAMED), Merge::ByKey(&["name"])), "Volumes."),
     ],
 )
 .open();
@@ -85,7 +125,7 @@ static JOB_TEMPLATE: Object = Object::new(
 static STATUS: Object = Object::new(
     "dev.weir.WorkloadStatus",
     "What is there.",
-    &[field("conditions", Shape::List(&Shape::Object(&CONDITION), Merge::ByKey("type")), "What holds.")],
+    &[field("conditions", Shape::List(&Shape::Object(&CONDITION), Merge::ByKey(&["type"])), "What holds.")],
 )
 .open();
 
@@ -116,10 +156,28 @@ static POD: Object = Object::new(
 )
 .open();
 
+static BUILD: Object = Object::new(
+    "dev.weir.Build",
+    "A build.",
+    &[
+        field("apiVersion", Shape::Text, "Group and version of this object."),
+        field("kind", Shape::Text, "The kind of this object."),
+        field("metadata", Shape::Object(&OBJECT_META), "Standard object metadata.").filled(),
+        field("status", Shape::Object(&STATUS), "What is there."),
+    ],
+)
+.open();
+
+/// How the fields of a kind merge, whatever else is known of it.
+pub fn merging(group: &str, version: &str, kind: &str) -> &'static Object {
+    super::of(group, version, kind).or_else(|| workload(group, kind)).unwrap_or(&super::UNDESCRIBED)
+}
+
 /// How the fields of a workload merge; `None` for other kinds.
 pub fn workload(group: &str, kind: &str) -> Option<&'static Object> {
     match (group, kind) {
         ("", "Pod") => Some(&POD),
+        ("build.openshift.io", "Build") => Some(&BUILD),
         ("", "ReplicationController")
         | ("apps", "DaemonSet" | "Deployment" | "ReplicaSet" | "StatefulSet")
         | ("batch", "CronJob" | "Job")

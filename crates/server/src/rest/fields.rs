@@ -18,9 +18,7 @@ use crate::stored::Loaded;
 /// The description of the kind that a call is about.
 pub(super) fn described(call: &Call) -> &'static Object {
     let resource = call.resource;
-    schema::of(resource.group, resource.version, resource.kind)
-        .or_else(|| schema::workload(resource.group, resource.kind))
-        .unwrap_or(&schema::UNDESCRIBED)
+    schema::merging(resource.group, resource.version, resource.kind)
 }
 
 /// Who makes a call, as an owner of fields.
@@ -150,7 +148,7 @@ pub(super) fn applied<T: Strategy>(
     let entries = old.map_or(&[][..], |old| old.object.metadata().managed_fields.as_slice());
     let done = apply_value(call, live.as_ref().unwrap_or(&empty), &empty, entries, document)?;
     let object = done.object.or(live).unwrap_or(empty);
-    let mut new = decode_patched::<T>(call, object)?;
+    let mut new = decode_patched::<T>(call, &object)?;
     let metadata = new.metadata_mut();
     if old.is_none() {
         if !metadata.uid.is_empty() {

@@ -20,6 +20,7 @@ mod projects;
 mod read;
 mod reply;
 mod reviews;
+mod scale;
 mod secrets;
 mod signatures;
 mod status;
@@ -98,7 +99,7 @@ fn offered(resource: &Resource) -> negotiate::Offer {
                 | View::AccountToken
         )
     );
-    let protobuf = machinery::protobuf::transcode::is_offered(&resource.api_version(), resource.kind);
+    let protobuf = machinery::protobuf::transcode::is_offered(&resource.kind_api_version(), resource.kind);
     negotiate::Offer { protobuf, table, metadata: !plain_only, discovery: false }
 }
 
@@ -163,6 +164,7 @@ pub async fn dispatch(call: &Call) -> Result<Reply, ApiError> {
             View::Consumers => consumers::get(call),
             View::Retry => deliveries::retry(call).await,
             View::WorkloadStatus => workloads::status(call).await,
+            View::Scale => scale::answer(call).await,
             View::RollOut => workloads::roll_out(call).await,
             View::StartBuild => workloads::build(call).await,
             View::PlainStatus => plain_status::answer(call).await,
@@ -282,7 +284,7 @@ impl Decode for Plain {
         let api_version = call.resource.api_version();
         let decoded = decode::body_of(&call.body, call.content_type(), call.resource.kind, &api_version)?;
         let value = call.accept(decoded)?;
-        let plain = Plain::from_value(call.resource, value, &call.ctx).map_err(|why| {
+        let plain = Plain::from_value(call.resource, &value, &call.ctx).map_err(|why| {
             let (kind, version) = (call.resource.kind, call.resource.version);
             ApiError::bad_request(format!(
                 "{kind} in version {version:?} cannot be handled as a {kind}: {why}"

@@ -6,6 +6,7 @@ use machinery::status::ApiError;
 
 use super::Decode;
 use super::call::Call;
+use super::fields;
 use super::read;
 use super::reply::Reply;
 use super::strategy::{Strategy, commit};
@@ -37,8 +38,8 @@ pub(super) async fn answer(call: &Call) -> Result<Reply, ApiError> {
             let (kind, change) = (call.patch_kind()?, call.patch_body()?);
             write(call, |old| {
                 let base = old.object.to_value(call.resource, &call.ctx);
-                let patched = patch::apply(kind, &base, change.clone(), Plain::schema(call.resource))?;
-                let decoded = Plain::from_value(call.resource, patched, &call.ctx);
+                let patched = patch::apply(kind, &base, change.clone(), fields::described(call))?;
+                let decoded = Plain::from_value(call.resource, &patched, &call.ctx);
                 decoded.map(|decoded| decoded.object).map_err(ApiError::bad_request)
             })
             .await

@@ -5,6 +5,7 @@ use machinery::image::ImageStream;
 use machinery::json;
 use machinery::patch::{self, PatchKind};
 use machinery::request::Verb;
+use machinery::schema;
 use machinery::status::ApiError;
 
 use super::call::Call;
@@ -60,10 +61,9 @@ async fn patch(call: &Call) -> Result<Reply, ApiError> {
     for _ in 0..limits::CONFLICT_RETRIES {
         let old = load(call)?;
         let base = super::strategy::typed_value(call.resource, &old.object);
-        let patched = patch::apply(kind, &base, change.clone(), &patch::IMAGE_STREAM)?;
-        let text = patched.to_string();
-        let decoded = machinery::decode::patched(&patched).map_err(|why| unfit_patch(&text, &why))?;
-        let mut request: ImageStream = accept_patched(call, decoded, &text)?;
+        let patched = patch::apply(kind, &base, change.clone(), &schema::IMAGE_STREAM)?;
+        let decoded = machinery::decode::patched(&patched).map_err(|why| unfit_patch(&patched, &why))?;
+        let mut request: ImageStream = accept_patched(call, decoded, &patched)?;
         request.normalize(call.ctx.settings.images.import_mode());
         settle_namespace(call, &mut request.metadata)?;
         settle_name(call, &mut request.metadata)?;

@@ -8,9 +8,9 @@ use machinery::decode::{self, Decoded};
 use machinery::field::{FieldError, FieldErrors};
 use machinery::image::{Image, ImageStream};
 use machinery::json;
-use machinery::patch::{self, MergeSchema};
 use machinery::status::{ApiError, GroupResource};
 use machinery::validate::{self, Scope};
+use serde::Deserialize as _;
 use serde_json::Value;
 use store::{Expect, Key, Revision, Txn};
 
@@ -25,7 +25,6 @@ use crate::plain::{Plain, PlainRules};
 use crate::resource::{Resource, Source};
 use crate::stored::{Loaded, Storable};
 use crate::stream::{Move, Writer};
-use crate::workload::Workload;
 use crate::{image, streams};
 
 /// A stored kind that clients write.
@@ -34,16 +33,13 @@ pub(super) trait Strategy: Storable + std::fmt::Debug + Default + serde::Seriali
     ///
     /// # Errors
     /// The decoder's words.
-    fn from_value(resource: &Resource, value: Value, ctx: &Ctx) -> Result<Decoded<Self>, String>;
+    fn from_value(resource: &Resource, value: &Value, ctx: &Ctx) -> Result<Decoded<Self>, String>;
 
     /// The object as clients see it, with its type header.
     fn to_value(&self, resource: &Resource, ctx: &Ctx) -> Value;
 
     /// The object as it is sent.
     fn render(&self, resource: &'static Resource, ctx: &Ctx) -> Bytes;
-
-    /// How strategic merge patches treat it.
-    fn schema(resource: &Resource) -> &'static MergeSchema;
 
     /// Whether a PUT may leave out the resource version.
     fn unconditional_update(resource: &Resource) -> bool;
@@ -67,8 +63,8 @@ pub(super) trait Strategy: Storable + std::fmt::Debug + Default + serde::Seriali
 }
 
 impl Strategy for ImageStream {
-    fn from_value(_: &Resource, value: Value, ctx: &Ctx) -> Result<Decoded<ImageStream>, String> {
-        let mut decoded = decode::patched::<ImageStream>(&value)?;
+    fn from_value(_: &Resource, value: &Value, ctx: &Ctx) -> Result<Decoded<ImageStream>, String> {
+        let mut decoded = decode::patched::<ImageStream>(value)?;
         decoded.object.normalize(ctx.settings.images.import_mode());
         Ok(decoded)
     }
@@ -83,10 +79,6 @@ impl Strategy for ImageStream {
         let mut shown = self.clone();
         crate::stream::decorate(&mut shown, &ctx.settings.images);
         json::object(&shown).into()
-    }
-
-    fn schema(_: &Resource) -> &'static MergeSchema {
-        &patch::IMAGE_STREAM
     }
 
     fn unconditional_update(_: &Resource) -> bool {
@@ -146,8 +138,8 @@ impl Strategy for ImageStream {
 }
 
 impl Strategy for Image {
-    fn from_value(_: &Resource, value: Value, _: &Ctx) -> Result<Decoded<Image>, String> {
-        let mut decoded = decode::patched::<Image>(&value)?;
+    fn from_value(_: &Resource, value: &Value, _: &Ctx) -> Result<Decoded<Image>, String> {
+        let mut decoded = decode::patched::<Image>(value)?;
         image::normalize_metadata(&mut decoded.object).map_err(|error| error.to_string())?;
         Ok(decoded)
     }
@@ -158,10 +150,6 @@ impl Strategy for Image {
 
     fn render(&self, _: &'static Resource, _: &Ctx) -> Bytes {
         json::object(self).into()
-    }
-
-    fn schema(_: &Resource) -> &'static MergeSchema {
-        &patch::IMAGE
     }
 
     fn unconditional_update(_: &Resource) -> bool {
@@ -201,12 +189,10 @@ impl Strategy for Image {
 }
 
 impl Strategy for Plain {
-    fn from_value(_: &Resource, mut value: Value, _: &Ctx) -> Result<Decoded<Plain>, String> {
-        if let Some(object) = value.as_object_mut() {
-            object.remove("kind");
-            object.remove("apiVersion");
-        }
-        let object = serde_json::from_value(value).map_err(|error| error.to_string())?;
+    fn from_value(_: &Resource, value: &Value, _: &Ctx) -> Result<Decoded<Plain>, String> {
+        let mut object = Plain::deserialize(value).map_err(|error| error.to_string())?;
+        object.fields.remove("kind");
+        object.fields.remove("apiVersion");
         Ok(Decoded { object, complaints: Vec::new() })
     }
 
@@ -216,14 +202,6 @@ impl Strategy for Plain {
 
     fn render(&self, resource: &'static Resource, _: &Ctx) -> Bytes {
         crate::stored::plain_object(resource, self).into()
-    }
-
-    fn schema(resource: &Resource) -> &'static MergeSchema {
-        match Workload::of(resource) {
-            None => &patch::PLAIN,
-            Some(Workload::Pod) => &patch::POD,
-            Some(_) => &patch::WORKLOAD,
-        }
     }
 
     /// Kubernetes' own kinds may be written blindly, OpenShift's may not.

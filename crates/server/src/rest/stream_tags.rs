@@ -7,6 +7,7 @@ use machinery::meta::{ListMeta, ObjectMeta, Status};
 use machinery::options::ListOptions;
 use machinery::patch::{self, PatchKind};
 use machinery::request::Verb;
+use machinery::schema;
 use machinery::status::ApiError;
 
 use super::call::Call;
@@ -181,10 +182,9 @@ async fn patch(call: &Call) -> Result<Reply, ApiError> {
         let tag = start.base.tag.clone();
         let old = stream_tag::build_or_empty(&start.base.stream, &tag, None, call.ctx.clock.now());
         let base = super::strategy::typed_value(call.resource, &old);
-        let patched = patch::apply(kind, &base, change.clone(), &patch::IMAGE_STREAM_TAG)?;
-        let text = patched.to_string();
-        let decoded = machinery::decode::patched(&patched).map_err(|why| unfit_patch(&text, &why))?;
-        let mut request: ImageStreamTag = accept_patched(call, decoded, &text)?;
+        let patched = patch::apply(kind, &base, change.clone(), &schema::IMAGE_STREAM_TAG)?;
+        let decoded = machinery::decode::patched(&patched).map_err(|why| unfit_patch(&patched, &why))?;
+        let mut request: ImageStreamTag = accept_patched(call, decoded, &patched)?;
         settle_namespace(call, &mut request.metadata)?;
         settle_name(call, &mut request.metadata)?;
         let named = request.metadata.resource_version != old.metadata.resource_version;
@@ -206,9 +206,8 @@ async fn apply_document(call: &Call) -> Result<Reply, ApiError> {
     let empty = super::strategy::typed_value(call.resource, &ImageStreamTag::default());
     let done = fields::apply_value(call, &live, &empty, &[], &document)?;
     let applied = done.object.unwrap_or(live);
-    let decoded =
-        machinery::decode::patched(&applied).map_err(|why| unfit_patch(&applied.to_string(), &why))?;
-    let mut request: ImageStreamTag = accept_patched(call, decoded, &applied.to_string())?;
+    let decoded = machinery::decode::patched(&applied).map_err(|why| unfit_patch(&applied, &why))?;
+    let mut request: ImageStreamTag = accept_patched(call, decoded, &applied)?;
     settle_namespace(call, &mut request.metadata)?;
     settle_name(call, &mut request.metadata)?;
     let change = stream_tag::update(&start.base, request, &call.ctx.settings.images)?;

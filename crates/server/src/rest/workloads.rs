@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use store::{Expect, Txn};
 
 use super::call::Call;
+use super::fields;
 use super::reply::Reply;
 use super::strategy::{Strategy, commit};
 use super::write::{self, check_namespace, decode_patched, settle_name, settle_namespace};
@@ -113,7 +114,7 @@ pub(super) async fn status(call: &Call) -> Result<Reply, ApiError> {
 async fn put_status(call: &Call) -> Result<Reply, ApiError> {
     let api_version = call.resource.api_version();
     let decoded = decode::body_of(&call.body, call.content_type(), call.resource.kind, &api_version)?;
-    let new: Plain = decode_patched(call, call.accept(decoded)?)?;
+    let new: Plain = decode_patched(call, &call.accept(decoded)?)?;
     for _ in 0..limits::CONFLICT_RETRIES {
         match write_status(call, &load(call)?, new.clone()).await {
             Err(error) if error.is_conflict() && new.metadata.resource_version.is_empty() => {}
@@ -129,8 +130,8 @@ async fn patch_status(call: &Call) -> Result<Reply, ApiError> {
     for _ in 0..limits::CONFLICT_RETRIES {
         let old = load(call)?;
         let base = old.object.to_value(call.resource, &call.ctx);
-        let patched = patch::apply(kind, &base, change.clone(), Plain::schema(call.resource))?;
-        let new: Plain = decode_patched(call, patched)?;
+        let patched = patch::apply(kind, &base, change.clone(), fields::described(call))?;
+        let new: Plain = decode_patched(call, &patched)?;
         match write_status(call, &old, new).await {
             Err(error) if error.is_conflict() => {}
             other => return other,

@@ -257,8 +257,8 @@ pub(super) async fn patch<T: Strategy>(call: &Call) -> Result<(u16, Loaded<T>), 
     for attempt in 1.. {
         let old = load::<T>(call)?;
         let base = old.object.to_value(call.resource, &call.ctx);
-        let patched = patch::apply(kind, &base, change.clone(), T::schema(call.resource))?;
-        let mut new = decode_patched::<T>(call, patched)?;
+        let patched = patch::apply(kind, &base, change.clone(), fields::described(call))?;
+        let mut new = decode_patched::<T>(call, &patched)?;
         settle_namespace(call, new.metadata_mut())?;
         settle_name(call, new.metadata_mut())?;
         let current = old.revision.to_string();
@@ -312,18 +312,17 @@ async fn apply<T: Strategy>(call: &Call, dry_run: bool) -> Result<(u16, Loaded<T
 ///
 /// # Errors
 /// As said.
-pub(super) fn decode_patched<T: Strategy>(call: &Call, patched: Value) -> Result<T, ApiError> {
-    let shown = patched.to_string();
+pub(super) fn decode_patched<T: Strategy>(call: &Call, patched: &Value) -> Result<T, ApiError> {
     let decoded =
-        T::from_value(call.resource, patched, &call.ctx).map_err(|why| unfit_patch(&shown, &why))?;
-    accept_patched(call, decoded, &shown)
+        T::from_value(call.resource, patched, &call.ctx).map_err(|why| unfit_patch(patched, &why))?;
+    accept_patched(call, decoded, patched)
 }
 
 /// Warns of fields that the kind does not have, or refuses them, as the request wants it.
 ///
 /// # Errors
 /// The nameless 422 in strict mode.
-pub(super) fn accept_patched<T>(call: &Call, decoded: Decoded<T>, shown: &str) -> Result<T, ApiError> {
+pub(super) fn accept_patched<T>(call: &Call, decoded: Decoded<T>, shown: &Value) -> Result<T, ApiError> {
     if call.write_options()?.field_validation == FieldValidation::Strict && !decoded.complaints.is_empty() {
         let why = format!("strict decoding error: {}", decoded.complaints.join(", "));
         return Err(unfit_patch(shown, &why));
@@ -333,8 +332,8 @@ pub(super) fn accept_patched<T>(call: &Call, decoded: Decoded<T>, shown: &str) -
 }
 
 /// The nameless 422.
-pub(super) fn unfit_patch(shown: &str, why: &str) -> ApiError {
-    let error = machinery::field::FieldError::invalid("patch", shown, why);
+pub(super) fn unfit_patch(shown: &Value, why: &str) -> ApiError {
+    let error = machinery::field::FieldError::invalid("patch", shown.to_string(), why);
     ApiError::invalid(GroupResource::new("", ""), "", &[error])
 }
 

@@ -13,6 +13,7 @@ use machinery::image::{
 use machinery::json;
 use machinery::meta::{Kind, Status};
 use machinery::patch::{self, PatchKind};
+use machinery::schema;
 use machinery::status::{ApiError, GroupResource};
 use machinery::time::Time;
 use serde_json::{Value, json};
@@ -78,10 +79,10 @@ impl Request<'_> {
     fn patched<T: Kind + serde::de::DeserializeOwned>(&self, base: &T) -> T {
         let kind = PatchKind::from_content_type(self.patch).unwrap();
         let schema = match T::KIND {
-            "Image" => &patch::IMAGE,
-            "ImageStream" => &patch::IMAGE_STREAM,
-            "ImageStreamTag" => &patch::IMAGE_STREAM_TAG,
-            _ => &patch::IMAGE_TAG,
+            "Image" => &schema::IMAGE,
+            "ImageStream" => &schema::IMAGE_STREAM,
+            "ImageStreamTag" => &schema::IMAGE_STREAM_TAG,
+            _ => &schema::IMAGE_TAG,
         };
         let base = serde_json::to_value(base).unwrap();
         read(&patch::apply(kind, &base, self.body.clone().unwrap(), schema).unwrap())

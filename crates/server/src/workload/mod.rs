@@ -6,8 +6,10 @@
 
 mod defaults;
 pub mod images;
+mod selector;
 mod validate;
 
+pub use selector::selector_words;
 use serde_json::{Map, Value, json};
 
 use crate::plain::{Plain, PlainRules};

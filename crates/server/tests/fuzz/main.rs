@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, header};
 use machinery::image::{Image, ImageStream, ImageStreamImport};
 use machinery::options::{DeleteOptions, ListOptions};
 use machinery::patch::{self, PatchKind};
+use machinery::schema;
 use machinery::selector::{FieldSelector, LabelSelector};
 use machinery::{decode, negotiate, protobuf, quantity, request, time, yaml};
 use mutate::{damaged, damaged_text};
@@ -97,8 +98,8 @@ proptest! {
         let object: Value = serde_json::from_str(STREAM).unwrap();
         if let Ok(change) = decode::patch(&bytes) {
             for kind in [PatchKind::Json, PatchKind::Merge, PatchKind::Strategic] {
-                let _ = patch::apply(kind, &object, change.clone(), &patch::IMAGE_STREAM);
-                let _ = patch::apply(kind, &object, change.clone(), &patch::POD);
+                let _ = patch::apply(kind, &object, change.clone(), &schema::IMAGE_STREAM);
+                let _ = patch::apply(kind, &object, change.clone(), schema::merging("", "v1", "Pod"));
             }
         }
     }

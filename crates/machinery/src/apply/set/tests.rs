@@ -46,6 +46,9 @@ proptest! {
         prop_assert_eq!(texts(&x.clone().union(y.clone())), &m | &n);
         prop_assert_eq!(texts(&x.intersection(&y)), &m & &n);
         prop_assert_eq!(texts(&x.difference(&y)), &m - &n);
+        let mut left = x.clone();
+        left.remove(&y);
+        prop_assert_eq!(left, x.difference(&y));
         prop_assert_eq!(x.is_subset(&y), m.is_subset(&n));
         prop_assert_eq!(x.is_empty(), m.is_empty());
         for path in &b {

@@ -19,6 +19,7 @@ pub(crate) const KINDS: &[(&str, &str)] = &[
     ("authorization.k8s.io/v1", "SelfSubjectAccessReview"),
     ("authorization.k8s.io/v1", "SelfSubjectRulesReview"),
     ("authorization.k8s.io/v1", "SubjectAccessReview"),
+    ("autoscaling/v1", "Scale"),
     ("batch/v1", "CronJob"),
     ("batch/v1", "Job"),
     ("meta.k8s.io/v1", "PartialObjectMetadata"),

@@ -230,28 +230,28 @@ fn plain<T: serde::Serialize>(object: &T) -> Plain {
     serde_json::from_value(value).expect("they have metadata, and otherwise anything")
 }
 
+/// A policy of nothing but the defaults.
+#[cfg(test)]
+pub(super) fn default_policy() -> super::policy::Policy {
+    use super::kinds;
+    let mut policy = super::policy::Policy::default();
+    for Wanted { plural, object } in all() {
+        let (namespace, name) = (object.metadata.namespace.clone(), object.metadata.name.clone());
+        if plural.ends_with("roles") {
+            policy.set_role(&namespace, &name, Some(kinds::role_of(&object).expect("it is a role")));
+        } else {
+            policy.set_binding(&namespace, &name, Some(kinds::binding_of(&object).expect("it is a binding")));
+        }
+    }
+    policy.settle();
+    policy
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::policy::Policy;
     use super::super::{Attributes, kinds};
     use super::*;
     use crate::auth::Actor;
-
-    /// A policy of nothing but the defaults.
-    fn policy() -> Policy {
-        let mut policy = Policy::default();
-        for wanted in all() {
-            let Wanted { plural, object } = wanted;
-            let (namespace, name) = (object.metadata.namespace.clone(), object.metadata.name.clone());
-            if plural.ends_with("roles") {
-                policy.set_role(&namespace, &name, Some(kinds::role_of(&object).unwrap()));
-            } else {
-                policy.set_binding(&namespace, &name, Some(kinds::binding_of(&object).unwrap()));
-            }
-        }
-        policy.settle();
-        policy
-    }
 
     #[test]
     fn the_defaults_are_valid_objects() {
@@ -328,7 +328,7 @@ mod tests {
             "system:image-signer",
             "system:image-auditor",
         ];
-        let policy = policy();
+        let policy = default_policy();
         for role in roles {
             let rules = policy.cluster_role_rules(role).unwrap();
             for path in resources.iter().chain(&virtuals) {
@@ -353,7 +353,7 @@ mod tests {
 
     #[test]
     fn everybody_reads_the_shared_project_and_nobody_writes_it() {
-        let policy = policy();
+        let policy = default_policy();
         let may = |verb, resource, namespace| {
             let asked = Attributes {
                 verb,

@@ -9,6 +9,8 @@ pub mod defaults;
 pub mod escalation;
 pub mod kinds;
 pub mod policy;
+#[cfg(test)]
+mod rights_tests;
 
 use std::collections::BTreeMap;
 

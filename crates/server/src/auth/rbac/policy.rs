@@ -127,6 +127,12 @@ impl Policy {
         }
     }
 
+    /// The names of all cluster roles.
+    #[cfg(test)]
+    pub fn cluster_role_names(&self) -> impl Iterator<Item = &str> {
+        self.cluster_roles.keys().map(String::as_str)
+    }
+
     /// The rules of a cluster role.
     pub fn cluster_role_rules(&self, name: &str) -> Option<&[PolicyRule]> {
         if let Some(rules) = self.aggregated.get(name) {

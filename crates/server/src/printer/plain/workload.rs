@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{AGE, Layout, age, at, count, field, items, name, number, since, size, text, time};
 use crate::plain::Plain;
+use crate::workload::selector_words;
 
 const CONTAINERS: Column = Column::text("Containers", "Names of the containers in the template.").wide();
 
@@ -102,7 +103,7 @@ pub(super) static DAEMON_SETS: Layout = Layout {
             status("numberReady"),
             status("updatedNumberScheduled"),
             status("numberAvailable"),
-            labels(at(plain, "/spec/template/spec/nodeSelector")).into(),
+            selector(at(plain, "/spec/template/spec/nodeSelector")).into(),
         ];
         with_template(plain, first, now, true)
     },
@@ -193,40 +194,10 @@ fn ratio(plain: &Plain, of: &str, all: &str) -> String {
     format!("{}/{}", count(plain, of), count(plain, all))
 }
 
-fn labels(map: Option<&Value>) -> String {
-    let entries: Vec<String> = map
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
-        .collect();
-    if entries.is_empty() { "<none>".to_owned() } else { entries.join(",") }
-}
-
-/// A selector in words: a map of labels, or one with expressions.
-fn selector(plain: &Plain) -> String {
-    let Some(selector) = at(plain, "/spec/selector") else { return "<none>".to_owned() };
-    let Some(expressions) = selector.get("matchExpressions").and_then(Value::as_array) else {
-        return labels(selector.get("matchLabels").or(Some(selector)));
-    };
-    let mut words: Vec<String> = expressions.iter().map(expression).collect();
-    if selector.get("matchLabels").is_some() {
-        words.insert(0, labels(selector.get("matchLabels")));
-    }
-    words.join(",")
-}
-
-fn expression(expression: &Value) -> String {
-    let key = field(expression, "key");
-    let values: Vec<&str> =
-        expression["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let values = values.join(",");
-    match field(expression, "operator") {
-        "In" => format!("{key} in ({values})"),
-        "NotIn" => format!("{key} notin ({values})"),
-        "DoesNotExist" => format!("!{key}"),
-        _ => key.to_owned(),
-    }
+/// A selector in words.
+fn selector(selector: Option<&Value>) -> String {
+    let words = selector.map(selector_words).unwrap_or_default();
+    if words.is_empty() { "<none>".to_owned() } else { words }
 }
 
 /// Name, the given cells, age, and what the template holds.
@@ -237,7 +208,7 @@ fn with_template<const N: usize>(plain: &Plain, first: [Cell; N], now: Time, sel
     cells.extend(first);
     cells.extend([age(plain, now), join("name").into(), join("image").into()]);
     if selects {
-        cells.push(selector(plain).into());
+        cells.push(selector(at(plain, "/spec/selector")).into());
     }
     cells
 }
@@ -317,7 +288,7 @@ fn cron_job(plain: &Plain, now: Time) -> Vec<Cell> {
         age(plain, now),
         join("name").into(),
         join("image").into(),
-        labels(at(plain, "/spec/jobTemplate/spec/selector/matchLabels")).into(),
+        selector(at(plain, "/spec/jobTemplate/spec/selector/matchLabels")).into(),
     ]
 }
 
