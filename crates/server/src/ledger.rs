@@ -69,7 +69,7 @@ pub struct Row {
     /// The request.
     #[serde(rename = "requestID", skip_serializing_if = "String::is_empty", default)]
     pub request_id: String,
-    /// When this server first saw the image.
+    /// When this server first saw the image, for an import: under the name that the tag follows.
     #[serde(default)]
     pub first_seen: Time,
     /// What somebody wrote about it.
@@ -119,12 +119,12 @@ pub struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// The writes that record moves. `first_seen` tells when an image was first seen, `history` whether the stream held
+    /// The writes that record moves. `first_seen` tells when the image of a move was first seen, `history` whether the stream held
     /// it before (then a move to it is a rollback), `followed` whether the tag only follows another.
     pub fn rows(
         &self,
         moves: &[Move],
-        first_seen: impl Fn(&str) -> Time,
+        first_seen: impl Fn(&Move, &str) -> Time,
         cause_of: impl Fn(&Move) -> Cause,
     ) -> Vec<(Key, Option<Bytes>)> {
         let time = Time::from(self.at);
@@ -146,7 +146,7 @@ impl Entry<'_> {
                     impersonator: self.actor.impersonator.clone(),
                 },
                 request_id: self.actor.request_id.clone(),
-                first_seen: moved.to.as_ref().map_or(Time::ZERO, |to| first_seen(&to.image)),
+                first_seen: moved.to.as_ref().map_or(Time::ZERO, |to| first_seen(moved, &to.image)),
                 reason: self.reason.to_owned(),
             };
             // The request keeps two writers of the same instant apart.

@@ -34,6 +34,7 @@ pub mod resource;
 pub mod respond;
 pub mod rest;
 pub mod routes;
+pub mod seen;
 pub mod serve;
 pub mod settings;
 #[cfg(test)]

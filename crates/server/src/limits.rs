@@ -65,6 +65,9 @@ pub const GZIP_LEAST: u64 = 128 * 1024;
 /// The same for documents that are compressed once and sent often.
 pub const GZIP_DOCUMENT_LEAST: usize = 4 * 1024;
 
+/// Digests of one name at another registry whose first sight is kept.
+pub const SEEN_DIGESTS: usize = 200;
+
 /// Time between two looks at the keys of another identity provider.
 pub const OIDC_PERIOD: Duration = Duration::from_secs(3600);
 

@@ -81,6 +81,7 @@ pub enum View {
     Ledger,
     Upstream,
     Consumers,
+    Follows,
     Retry,
     WorkloadStatus,
     Scale,
@@ -547,6 +548,7 @@ pub static RESOURCES: &[Resource] = &[
     ),
     entry(WEIR, "deliveries/retry", "", "Delivery", CREATE, Source::View(View::Retry)),
     entry(WEIR, "hooks", "hook", "Hook", STORED, Source::Plain(&hooks::HOOK)).cluster(),
+    entry(WEIR, "imagestreams/follows", "", "FollowList", &["get"], Source::View(View::Follows)),
     entry(WEIR, "imagestreams/ledger", "", "LedgerEntryList", &["get"], Source::View(View::Ledger)),
     entry(WEIR, "imagestreams/triggers", "", "ConsumerList", &["get"], Source::View(View::Consumers)),
     entry(

@@ -19,6 +19,7 @@ use crate::context::Ctx;
 use crate::deliver::outbox;
 use crate::ledger::{self, Cause};
 use crate::resource;
+use crate::seen::{self, Seen};
 use crate::stored::{Entry, Loaded, Storable};
 use crate::stream::{self, Access, Lookup, Move, Passage, Passed, Writer};
 
@@ -129,6 +130,7 @@ fn pass(ctx: &Ctx, write: &Write<'_>) -> Result<Passed, ApiError> {
 async fn commit(ctx: &Ctx, write: &Write<'_>, passed: Passed) -> Result<Written, ApiError> {
     let mut images = write.images.clone();
     let of = GroupResource::new(machinery::image::GROUP, write.request_resource);
+    let seen = seen_before(ctx, write, &passed).await?;
     // An image that another write makes at the same time is found on the second attempt.
     for _ in 0..crate::limits::CONFLICT_RETRIES {
         let (mut txn, known) = with_images(ctx, &mut images)?;
@@ -142,7 +144,8 @@ async fn commit(ctx: &Ctx, write: &Write<'_>, passed: Passed) -> Result<Written,
             if write.old.is_none() {
                 quota::charge_stream(ctx, &mut txn, write.namespace, write.name)?;
             }
-            let rows = ledger_rows(ctx, write, &passed, &images);
+            let rows = ledger_rows(ctx, write, &passed, &images, &seen);
+            txn.writes.extend(seen.writes());
             let told = outbox::note(ctx, write.namespace, write.name, &rows);
             wakes = told.is_some();
             txn.writes.extend(rows);
@@ -218,7 +221,23 @@ fn written(
     Written { stream: Loaded { object: stream, revision }, images, unchanged }
 }
 
-fn ledger_rows(ctx: &Ctx, write: &Write<'_>, passed: &Passed, images: &[Image]) -> Vec<(Key, Option<Bytes>)> {
+/// When what an import brings was first seen under its name.
+async fn seen_before(ctx: &Ctx, write: &Write<'_>, passed: &Passed) -> Result<Seen, ApiError> {
+    let imported = matches!(write.cause, Cause::Import | Cause::Schedule | Cause::Hook);
+    if !imported || write.dry_run {
+        return Ok(Seen::default());
+    }
+    let looked = seen::look(&*ctx.store, &passed.stream, &passed.moves, ctx.clock.now()).await;
+    looked.map_err(|error| ApiError::unavailable(error.to_string()))
+}
+
+fn ledger_rows(
+    ctx: &Ctx,
+    write: &Write<'_>,
+    passed: &Passed,
+    images: &[Image],
+    seen: &Seen,
+) -> Vec<(Key, Option<Bytes>)> {
     let entry = ledger::Entry {
         namespace: write.namespace,
         stream: write.name,
@@ -228,7 +247,10 @@ fn ledger_rows(ctx: &Ctx, write: &Write<'_>, passed: &Passed, images: &[Image]) 
         reason: write.reason,
     };
     let snapshot = ctx.cache.snapshot();
-    let first_seen = |name: &str| {
+    let first_seen = |moved: &Move, name: &str| {
+        if let Some(time) = seen.time(moved) {
+            return time;
+        }
         if let Some(image) = images.iter().find(|image| image.metadata.name == name) {
             return image.metadata.creation_timestamp;
         }

@@ -1,10 +1,15 @@
 //! `describe`: objects in detail, for people.
 
+use machinery::time::Time;
+use serde_json::Value;
+
 use crate::app::App;
-use crate::client::{JSON, JSON_OR_ANY};
+use crate::client::{Call, JSON, JSON_OR_ANY, segment};
 use crate::describe;
 use crate::failure::Failure;
 use crate::flags::FileFlags;
+use crate::golang::{items_at, text_at};
+use crate::human;
 use crate::select::{Info, Narrow, Target, read};
 
 /// `describe TYPE [NAME…]`, `describe TYPE/NAME…`, `describe -f FILE`
@@ -65,8 +70,35 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
 /// The text of an object as it is now: lists may hold less than the object itself.
 async fn fresh(app: &App, info: &Info, namespace: &str) -> Result<String, Failure> {
     let path = info.resource.object(namespace, &info.name)?;
-    let object = app.api().await?.document(crate::client::Call::get(path, JSON_OR_ANY)).await?;
-    describe::object(&info.resource, &object, app.now())
+    let object = app.api().await?.document(Call::get(path, JSON_OR_ANY)).await?;
+    let tries = tries(app, info, namespace, &object).await;
+    describe::object(&info.resource, &object, &tries, app.now())
+}
+
+/// When the failed imports of a stream are tried again, where the server does so by itself and says it. A first failure is
+/// news enough.
+async fn tries(app: &App, info: &Info, namespace: &str, object: &Value) -> describe::Tries {
+    let failed = |tag: &Value| {
+        items_at(tag, &["conditions"]).iter().any(|condition| text_at(condition, &["status"]) == "False")
+    };
+    let is_stream = info.resource.kind == "ImageStream";
+    if !is_stream || !items_at(object, &["status", "tags"]).iter().any(failed) {
+        return describe::Tries::new();
+    }
+    let root = format!("/apis/weir.dev/v1alpha1/namespaces/{}/imagestreams", segment(namespace));
+    let call = Call::get(format!("{root}/{}/follows", segment(&info.name)), JSON);
+    // Other servers do not have it, and not everybody may see it.
+    let Ok(api) = app.api().await else { return describe::Tries::new() };
+    let Ok(list) = api.document(call).await else { return describe::Tries::new() };
+    let line = |item: &Value| {
+        let failures = item.get("failures").and_then(Value::as_i64).filter(|failures| *failures > 1)?;
+        let next: Time = serde_json::from_value(item.get("nextTry")?.clone()).ok()?;
+        let wait = next.seconds_since(app.now());
+        let when =
+            if wait < 1 { "now".to_owned() } else { format!("in {}", human::wordy(wait).to_lowercase()) };
+        Some((text_at(item, &["tag"]).to_owned(), format!("tried {failures} times, again {when}")))
+    };
+    items_at(&list, &["items"]).iter().filter_map(line).collect()
 }
 
 /// All objects whose names begin with what was asked for.
@@ -82,7 +114,7 @@ async fn by_prefix(
     for target in selection.targets {
         let Target::All(resource) = target else { continue };
         for object in app.pages(&resource, narrow, JSON, Vec::new()).await? {
-            for item in crate::golang::items_at(&object, &["items"]) {
+            for item in items_at(&object, &["items"]) {
                 let info = Info::of(&resource, item.clone());
                 if info.name.starts_with(prefix) {
                     found = true;

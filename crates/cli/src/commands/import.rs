@@ -349,7 +349,7 @@ fn report(app: &App, wish: &Wish, result: &ImageStreamImport) -> Result<(String,
     let repository = status.repository.as_ref();
     let mut text = String::new();
     if let Some(stream) = &status.import {
-        text.push_str(&describe::stream(stream, now));
+        text.push_str(&describe::stream(stream, &describe::Tries::new(), now));
         text.push('\n');
     }
     let name = &wish.name;

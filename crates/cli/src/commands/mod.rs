@@ -12,6 +12,7 @@ mod describe;
 mod edit;
 mod get;
 mod import;
+mod ledger;
 mod patch;
 mod policy;
 mod project;
@@ -81,6 +82,8 @@ pub(crate) enum Verb {
     Secrets(secrets::Args),
     /// Find the integrated registry and log in to it
     Registry(registry::Args),
+    /// Show who moved the tags of an image stream, when and why
+    Ledger(ledger::Args),
     /// Show the registries that images come from, their budgets and what is due there
     Registries(registries::Args),
     /// Show who you are to the server
@@ -119,6 +122,7 @@ pub(crate) async fn run(app: &App, verb: Verb, root: &Command) -> Result<(), Fai
         Verb::Auth(args) => auth::run(app, &args).await,
         Verb::Secrets(args) => secrets::run(app, &args).await,
         Verb::Registry(args) => registry::run(app, &args).await,
+        Verb::Ledger(args) => ledger::run(app, &args).await,
         Verb::Registries(args) => registries::run(app, &args).await,
         Verb::Whoami(args) => whoami::run(app, &args).await,
         Verb::ApiResources(args) => api_resources::run(app, &args).await,

@@ -21,16 +21,21 @@ use crate::golang::sorted;
 use crate::human;
 
 pub(crate) use image::image;
-pub(crate) use stream::stream;
+pub(crate) use stream::{Tries, stream};
 
 /// The text of an object, with a newline at its end.
-pub(crate) fn object(resource: &Resource, object: &Value, now: Time) -> Result<String, Failure> {
+pub(crate) fn object(
+    resource: &Resource,
+    object: &Value,
+    tries: &Tries,
+    now: Time,
+) -> Result<String, Failure> {
     let decode = |error: serde_json::Error| plain(format!("unable to read the server's answer: {error}"));
     if resource.group == machinery::image::GROUP {
         match resource.kind.as_str() {
             "ImageStream" => {
                 let found: ImageStream = serde_json::from_value(object.clone()).map_err(decode)?;
-                return Ok(stream(&found, now));
+                return Ok(stream(&found, tries, now));
             }
             "Image" => {
                 let found: Image = serde_json::from_value(object.clone()).map_err(decode)?;

@@ -10,8 +10,11 @@ use crate::human;
 use crate::streams::{follow, prioritize};
 use crate::tabs::{Layout, align};
 
+/// What is known of a tag's next import, in a line.
+pub(crate) type Tries = BTreeMap<String, String>;
+
 /// The text of a stream.
-pub(crate) fn stream(stream: &ImageStream, now: Time) -> String {
+pub(crate) fn stream(stream: &ImageStream, tries: &Tries, now: Time) -> String {
     let mut sheet = Sheet::default();
     sheet.meta(&stream.metadata, now);
     sheet.map("Labels", &stream.metadata.labels);
@@ -20,11 +23,11 @@ pub(crate) fn stream(stream: &ImageStream, now: Time) -> String {
     let public = &status.public_docker_image_repository;
     sheet.row("Image Repository", if public.is_empty() { &status.docker_image_repository } else { public });
     sheet.raw("Image Lookup", &format!("local={}", stream.spec.lookup_policy.local));
-    tags(&mut sheet, stream, now);
+    tags(&mut sheet, stream, tries, now);
     align(&sheet.0, Layout::DESCRIBE)
 }
 
-fn tags(sheet: &mut Sheet, stream: &ImageStream, now: Time) {
+fn tags(sheet: &mut Sheet, stream: &ImageStream, tries: &Tries, now: Time) {
     let names: BTreeSet<&str> = stream
         .status
         .tags
@@ -55,7 +58,7 @@ fn tags(sheet: &mut Sheet, stream: &ImageStream, now: Time) {
             Some(others) => sheet.line(&format!("{name} ({})", others.join(", "))),
             None => sheet.line(name),
         }
-        section(sheet, stream, name, now);
+        section(sheet, stream, name, tries.get(name), now);
     }
 }
 
@@ -72,7 +75,7 @@ fn unique_images(stream: &ImageStream) -> usize {
     images.len()
 }
 
-fn section(sheet: &mut Sheet, stream: &ImageStream, name: &str, now: Time) {
+fn section(sheet: &mut Sheet, stream: &ImageStream, name: &str, tries: Option<&String>, now: Time) {
     let spec = stream.spec.tag(name);
     let status = stream.status.tag(name);
     sheet.line(&format!("  {}", source(spec, &stream.metadata.namespace)));
@@ -96,6 +99,9 @@ fn section(sheet: &mut Sheet, stream: &ImageStream, name: &str, now: Time) {
         if condition.r#type == well_known::IMPORT_SUCCESS && condition.status == "False" {
             sheet.line(&format!("  ! error: Import failed ({}): {}", condition.reason, condition.message));
             sheet.line(&format!("      {}", human::ago(now, condition.last_transition_time)));
+            if let Some(tries) = tries {
+                sheet.line(&format!("      {tries}"));
+            }
         }
     }
     for (at, item) in status.items.iter().enumerate() {

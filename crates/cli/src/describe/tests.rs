@@ -14,7 +14,7 @@ fn digest(digit: char) -> String {
 #[track_caller]
 fn check_stream(value: &Value, want: &str) {
     let found: ImageStream = serde_json::from_value(value.clone()).unwrap();
-    assert_eq!(stream(&found, NOW), want);
+    assert_eq!(stream(&found, &Tries::new(), NOW), want);
 }
 
 #[test]
@@ -167,5 +167,23 @@ fn projects_show_their_names() {
     assert_eq!(
         workloads::project(&value, NOW),
         "Name:\t\t\tn\nCreated:\t\t2 minutes ago\nLabels:\t\t\ta=b\nAnnotations:\t\t<none>\nDisplay Name:\t\t<none>\nDescription:\t\t<none>\nStatus:\t\t\tActive\nNode Selector:\t\t<none>\nQuota:\t\t\t<none>\nResource limits:\t<none>\n"
+    );
+}
+
+#[test]
+fn a_failure_says_when_it_is_tried_again() {
+    let value = json!({
+        "metadata": {"name": "s", "namespace": "n"},
+        "spec": {"tags": [{"name": "t", "from": {"kind": "DockerImage", "name": "r/x"}, "generation": 1}]},
+        "status": {"tags": [{"tag": "t", "conditions": [
+            {"type": "ImportSuccess", "status": "False", "reason": "NotFound", "message": "gone", "generation": 1},
+        ]}]},
+    });
+    let found: ImageStream = serde_json::from_value(value).unwrap();
+    let tries = Tries::from([("t".to_owned(), "tried 3 times, again in 4 minutes".to_owned())]);
+    let text = stream(&found, &tries, NOW);
+    assert!(
+        text.ends_with("(NotFound): gone\n      292 years ago\n      tried 3 times, again in 4 minutes\n"),
+        "{text}"
     );
 }

@@ -106,9 +106,32 @@ fn period(annotations: &BTreeMap<String, String>) -> Option<Duration> {
 
 /// Reads how often a tag is to be looked at, within the bounds.
 pub fn parse_period(text: &str) -> Option<Duration> {
-    let seconds = machinery::duration::parse_seconds(text)?;
-    let period = Duration::try_from_secs_f64(seconds).ok()?;
-    Some(period.clamp(PERIOD_LEAST, PERIOD_MOST))
+    exact_period(text).map(|period| period.clamp(PERIOD_LEAST, PERIOD_MOST))
+}
+
+fn exact_period(text: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(machinery::duration::parse_seconds(text)?).ok()
+}
+
+/// What is wrong with the periods that a write of a stream brings, each in a sentence.
+pub fn complaints(new: &ImageStream, old: Option<&ImageStream>) -> Vec<String> {
+    let told = |place: String, new: &BTreeMap<String, String>, old: Option<&BTreeMap<String, String>>| {
+        let text = new.get(PERIOD).filter(|text| old.and_then(|old| old.get(PERIOD)) != Some(text))?;
+        let why = match exact_period(text) {
+            None => "is no duration like 5m or 1h30m and says nothing".to_owned(),
+            Some(period) if period < PERIOD_LEAST => format!("is short: {}s is used", PERIOD_LEAST.as_secs()),
+            Some(period) if period > PERIOD_MOST => format!("is long: {}s is used", PERIOD_MOST.as_secs()),
+            Some(_) => return None,
+        };
+        Some(format!("{place}.annotations[{PERIOD}]: {} {why}", machinery::field::quote(text)))
+    };
+    let before = old.map(|old| &old.metadata.annotations);
+    let own = told("metadata".to_owned(), &new.metadata.annotations, before);
+    let tags = new.spec.tags.iter().filter_map(|tag| {
+        let before = old.and_then(|old| old.spec.tag(&tag.name)).map(|tag| &tag.annotations);
+        told(format!("spec.tags[{}]", tag.name), &tag.annotations, before)
+    });
+    own.into_iter().chain(tags).collect()
 }
 
 /// True when the last import of a tag's present spec failed.
@@ -330,5 +353,20 @@ mod tests {
         assert_eq!(followed(&tag), ["t=r.example/x:1 Some(300s) false", "=r.example/x Some(300s) false"]);
         let whole = due(&tag, "").unwrap().spec;
         assert_eq!((whole.images.len(), whole.repository.is_some()), (0, true));
+    }
+
+    #[test]
+    fn periods_that_say_nothing_or_are_out_of_bounds_are_complained_of_once() {
+        let mut new = stream(Some(1));
+        new.metadata.annotations.insert(PERIOD.into(), "often".into());
+        new.spec.tags[0].annotations.insert(PERIOD.into(), "1s".into());
+        let want = [
+            "metadata.annotations[weir.dev/import-period]: \"often\" is no duration like 5m or 1h30m and says nothing",
+            "spec.tags[t].annotations[weir.dev/import-period]: \"1s\" is short: 10s is used",
+        ];
+        assert_eq!(complaints(&new, None), want);
+        assert_eq!(complaints(&new, Some(&new)), [""; 0]);
+        new.spec.tags[0].annotations.insert(PERIOD.into(), "1h".into());
+        assert_eq!(complaints(&new, None), want[..1]);
     }
 }

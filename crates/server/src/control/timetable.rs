@@ -92,6 +92,27 @@ pub struct HostReport {
     pub next_due: Option<Duration>,
 }
 
+/// How one tag stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The tag; empty for the whole repository.
+    pub tag: Arc<str>,
+    /// Host and port of the registry.
+    pub host: Arc<str>,
+    /// Path, and tag or digest, there.
+    pub image: Arc<str>,
+    /// Whether it is followed for ever, and not only until it has been had.
+    pub is_scheduled: bool,
+    /// Failures in a row.
+    pub failures: u32,
+    /// Since it was looked at last, if this server did since its start.
+    pub tried_ago: Option<Duration>,
+    /// Until it is due; zero when it waits for its turn.
+    pub due_in: Duration,
+    /// The hook that told of it.
+    pub hook: Option<Arc<str>>,
+}
+
 /// How long nothing should be sent to a host.
 type Pause = Box<dyn Fn(&str) -> Duration + Send + Sync>;
 
@@ -131,6 +152,7 @@ struct Entry {
     due: Instant,
     state: Where,
     failures: u32,
+    tried: Option<Instant>,
     /// The hook that told of it, until it has been looked at.
     hook: Option<Arc<str>>,
     /// Whether its stream wishes it; otherwise only a hook does.
@@ -264,6 +286,26 @@ impl Timetable {
         self.lock().follows.get(follow).map(|entry| entry.due)
     }
 
+    /// How the tags of a stream stand.
+    pub fn standings(&self, stream: &StreamKey) -> Vec<Standing> {
+        let (state, now) = (self.lock(), Instant::now());
+        let tags = state.by_stream.get(stream).into_iter().flatten();
+        let standing = |tag: &Arc<str>| {
+            let entry = state.follows.get(&Follow { stream: stream.clone(), tag: Arc::clone(tag) })?;
+            Some(Standing {
+                tag: Arc::clone(tag),
+                host: Arc::clone(&entry.wish.host),
+                image: Arc::clone(&entry.wish.image),
+                is_scheduled: !entry.wish.once,
+                failures: entry.failures,
+                tried_ago: entry.tried.map(|at| now.saturating_duration_since(at)),
+                due_in: entry.due.saturating_duration_since(now),
+                hook: entry.hook.clone(),
+            })
+        };
+        tags.filter_map(standing).collect()
+    }
+
     /// How the tags of every host stand.
     pub fn report(&self) -> BTreeMap<Arc<str>, HostReport> {
         let (state, now) = (self.lock(), Instant::now());
@@ -309,7 +351,8 @@ impl State {
         let host = self.hosts.entry(Arc::clone(&wish.host)).or_default();
         host.followed += 1;
         host.later.insert((due, follow.clone()));
-        let entry = Entry { wish, due, state: Where::Later, failures: 0, hook: None, is_wished: true };
+        let entry =
+            Entry { wish, due, state: Where::Later, failures: 0, tried: None, hook: None, is_wished: true };
         self.follows.insert(follow, entry);
     }
 
@@ -396,6 +439,9 @@ impl State {
         let now = Instant::now();
         let entry = self.follows.get_mut(follow)?;
         let Where::Busy { again } = entry.state else { return Some(entry.due) };
+        if how != Polled::PutOff {
+            entry.tried = Some(now);
+        }
         if how == Polled::Told && !again {
             entry.hook = None;
             if !entry.is_wished {

@@ -140,6 +140,16 @@ impl Call {
         Ok(())
     }
 
+    /// Puts advice into the answer, however strictly fields are looked at; the same thing once.
+    pub fn advise(&self, advice: Vec<String>) {
+        let mut held = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        for one in advice {
+            if !held.contains(&one) {
+                held.push(one);
+            }
+        }
+    }
+
     /// The media type of the body; empty when none is named.
     pub fn content_type(&self) -> &str {
         self.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()

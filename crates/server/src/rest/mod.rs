@@ -8,6 +8,7 @@ mod call;
 mod consumers;
 mod deliveries;
 mod fields;
+mod follows;
 mod identity;
 mod image_tags;
 mod imports;
@@ -90,6 +91,7 @@ fn offered(resource: &Resource) -> negotiate::Offer {
                 | View::Ledger
                 | View::Upstream
                 | View::Consumers
+                | View::Follows
                 | View::Retry
                 | View::RollOut
                 | View::StartBuild
@@ -162,6 +164,7 @@ pub async fn dispatch(call: &Call) -> Result<Reply, ApiError> {
             View::Ledger => ledger::get(call).await,
             View::Upstream => upstreams::answer(call),
             View::Consumers => consumers::get(call),
+            View::Follows => follows::get(call),
             View::Retry => deliveries::retry(call).await,
             View::WorkloadStatus => workloads::status(call).await,
             View::Scale => scale::answer(call).await,

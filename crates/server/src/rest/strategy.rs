@@ -18,6 +18,7 @@ use super::call::Call;
 use crate::admission::quota;
 use crate::auth::rbac;
 use crate::context::Ctx;
+use crate::control::decide;
 use crate::deliver::outbox;
 use crate::hooks;
 use crate::ledger::{self, Cause};
@@ -101,6 +102,7 @@ impl Strategy for ImageStream {
                 let of = GroupResource::new(call.resource.group, call.resource.plural);
                 quota::admit(&call.ctx, call.resource, &call.info.namespace, of, &name)?;
             }
+            call.advise(decide::complaints(&new, old.map(|old| &old.object)));
             let write = streams::Write {
                 namespace: &call.info.namespace,
                 name: &name,
@@ -130,7 +132,7 @@ impl Strategy for ImageStream {
             actor: &call.actor,
             reason: "the stream was deleted",
         };
-        let mut writes = entry.rows(&moves, |_| machinery::time::Time::ZERO, |_| Cause::Tag);
+        let mut writes = entry.rows(&moves, |_, _| machinery::time::Time::ZERO, |_| Cause::Tag);
         let told = outbox::note(&call.ctx, entry.namespace, entry.stream, &writes);
         writes.extend(told);
         writes

@@ -11,6 +11,7 @@ use super::write::find_namespace;
 use crate::admission::quota;
 use crate::auth::rbac::Attributes;
 use crate::auth::{self};
+use crate::control::decide;
 use crate::ledger::Cause;
 use crate::limits;
 use crate::resource;
@@ -67,6 +68,7 @@ pub(super) async fn write(
         let (of, tag) = (call.of(), if call.info.name.is_empty() { shown } else { &call.info.name });
         quota::admit(&call.ctx, resource::streams(), call.namespace(), of, tag)?;
     }
+    call.advise(decide::complaints(&stream, loaded.map(|loaded| &loaded.object)));
     let write = streams::Write {
         namespace: call.namespace(),
         name: &name,

@@ -1,6 +1,6 @@
 //! What workloads have beyond other plain kinds: short image names, their status, rollouts and builds.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use machinery::decode;
 use machinery::field::FieldError;
@@ -36,7 +36,7 @@ pub(super) fn admit(call: &Call, new: &mut Plain, old: Option<&Plain>) {
     let held = |object: &Plain| object.metadata.annotations.get(annotation::KEY).cloned();
     if held(new).is_some() && old.is_none_or(|old| held(old) != held(new)) {
         let complaints = annotation::complaints(kind, new);
-        call.warnings.lock().unwrap_or_else(PoisonError::into_inner).extend(complaints);
+        call.advise(complaints);
     }
 }
 

@@ -34,7 +34,7 @@ fn installed(path: &str) -> PathBuf {
 }
 
 /// A program in an environment that holds nothing but a home and the administrator's kubeconfig.
-fn program(program: impl AsRef<Path>, server: &Server) -> Command {
+pub(crate) fn program(program: impl AsRef<Path>, server: &Server) -> Command {
     let mut command = Command::new(program.as_ref());
     command
         .env_clear()

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{Answer, Api, Request},
+    clients::program,
     receiver::{Receiver, hmac},
     registry::Registries,
     server::Server,
@@ -126,8 +127,32 @@ async fn an_image_moves_upstream_and_everybody_who_follows_it_reacts() {
         api.must(Request::new("GET", format!("{WEIR}/namespaces/hooks/imagestreams/app/ledger"))).await.body;
     let row = &rows["items"][1];
     assert_eq!((&row["cause"], &row["reason"]), (&json!("Hook"), &json!("told by the hook upstream")));
+    assert_eq!(row["firstSeen"], row["time"], "{rows}");
+    let told = weir(&server, &["ledger", "app:stable", "-n", "hooks"]).await;
+    assert!(
+        told.contains("Hook (told by the hook upstream)") && told.contains("WebhookTrigger/tell Delivered")
+    );
+    let told = weir(&server, &["triggers", "app:stable", "-n", "hooks"]).await;
+    assert!(told.contains("Deployment") && told.contains("Current") && told.contains("Delivered"), "{told}");
+    let told = weir(&server, &["get", "deliveries", "-n", "hooks"]).await;
+    assert_eq!(told.lines().filter(|line| line.contains("tell")).count(), 2, "{told}");
+    let delivery = told.lines().last().and_then(|line| line.split_whitespace().next()).unwrap_or_default();
+    weir(&server, &["deliveries", "retry", delivery, "-n", "hooks"]).await;
+    assert_eq!(receiver.taken(3).await.len(), 3, "a delivery is sent again when somebody wants it");
+    assert!(weir(&server, &["registries"]).await.contains(&**host));
+    let told = weir(&server, &["create", "hook", "another", "--type=harbor"]).await;
+    assert!(told.contains("/hooks/another"), "{told}");
+    assert!(weir(&server, &["get", "hooks"]).await.contains("harbor"));
     let shown = until(&api, &format!("{WEIR}/hooks/upstream"), |hook| hook["status"]["accepted"] == 1).await;
     assert_eq!(shown["status"]["deliveries"][0]["outcome"], "accepted");
+}
+
+/// What a command of the client prints.
+async fn weir(server: &Server, args: &[&str]) -> String {
+    let mut command = program(env!("CARGO_BIN_EXE_weir"), server);
+    let output = command.args(args).output().await.expect("weir runs");
+    assert!(output.status.success(), "{args:?}: {output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
 #[tokio::test]
