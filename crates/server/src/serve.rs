@@ -88,6 +88,7 @@ pub struct Running {
     pub api: SocketAddr,
     /// Files for the administrator.
     pub files: Files,
+    events: Arc<registry::Endpoints>,
     failed: oneshot::Receiver<String>,
 }
 
@@ -123,12 +124,12 @@ pub async fn start(mut settings: Settings) -> Result<Running, ServeError> {
     configuration::make_first(&ctx).await.map_err(|error| ServeError::Setting(error.to_string()))?;
     auth::rbac::defaults::reconcile(&ctx).await.map_err(|error| ServeError::Setting(error.to_string()))?;
     start_tasks(&ctx, authority, tls.clone(), api);
-    let repositories = registry::open(&ctx).await.map_err(ServeError::Registry)?;
+    let (repositories, events) = registry::open(&ctx).await.map_err(ServeError::Registry)?;
     registry::start(&ctx, &repositories, registry_listener, registry_address, tls.clone());
     let handler = Arc::new(Pipeline::new(Arc::clone(&ctx)));
     ctx.tasks.spawn("api", listen::serve(listener, Some(tls), handler, ctx.tasks.clone()));
     bootstrap::announce(&files, api, Some(registry_address))?;
-    Ok(Running { ctx, api, files, failed })
+    Ok(Running { ctx, api, files, events, failed })
 }
 
 async fn bind(address: SocketAddr, flag: &'static str) -> Result<(TcpListener, SocketAddr), ServeError> {
@@ -365,6 +366,7 @@ impl Running {
         if failure.is_none() && !self.ctx.tasks.join(limits::DRAIN_TIME).await {
             warn!("requests were still in flight when the time to end was over");
         }
+        self.events.write_down();
         if !self.ctx.audit.finish(limits::AUDIT_TIME).await {
             warn!("the last lines of the audit log could not be written in time");
         }

@@ -29,6 +29,7 @@ use tracing::{debug, error, info, warn};
 
 use self::access::Rights;
 use self::catalog::Streams;
+pub use self::notify::Endpoints;
 use crate::body::Body;
 use crate::context::Ctx;
 use crate::listen::{self, Answer, Handler, Peer, TlsSettings};
@@ -38,21 +39,23 @@ const DIRECTORY: &str = "registry";
 /// Time between two collections of content that nobody needs.
 const COLLECT_PERIOD: Duration = Duration::from_secs(3600);
 
-/// Opens the registry and tidies up what a crash left.
+/// Opens the registry and tidies up what a crash left. Beside it, who is told what happens in it.
 ///
 /// # Errors
 /// When its directories cannot be used or its records cannot be read.
-pub async fn open(ctx: &Ctx) -> io::Result<Arc<Registry>> {
-    let inner = storage::open(ctx, &ctx.settings.data_dir.join(DIRECTORY))?;
+pub async fn open(ctx: &Ctx) -> io::Result<(Arc<Registry>, Arc<Endpoints>)> {
+    let directory = ctx.settings.data_dir.join(DIRECTORY);
+    let inner = storage::open(ctx, &directory)?;
     ctx.tasks.spawn("registry storage", storage::watch(Arc::clone(ctx), Arc::clone(&inner)));
     let blobs = Arc::new(storage::Measured { ctx: Arc::clone(ctx), inner });
     let (clock, random, counted, told) = (ctx.clock, Arc::clone(ctx), Arc::clone(ctx), Arc::clone(ctx));
-    let endpoints = notify::Endpoints::start(ctx)?;
+    let endpoints = Endpoints::start(ctx, &directory)?;
+    let telling = Arc::clone(&endpoints);
     let around = Surroundings {
         now: Box::new(move || u64::try_from(clock.timestamp().as_second()).unwrap_or(0)),
         random: Box::new(move |buffer| random.random.fill(buffer)),
         spawn: spawner(ctx),
-        notify: Box::new(move |event| endpoints.tell(&told, &event)),
+        notify: Box::new(move |event| telling.tell(&told, &event)),
         counters: Box::new(move || counted.metrics.images.text()),
     };
     let catalog = Arc::new(Streams::new(Arc::clone(ctx)));
@@ -66,7 +69,7 @@ pub async fn open(ctx: &Ctx) -> io::Result<Arc<Registry>> {
     if left > 0 {
         info!(left, "removed what unfinished uploads left behind");
     }
-    Ok(registry)
+    Ok((registry, endpoints))
 }
 
 /// Transfers from other registries end with the server; nothing of them counts before they are whole.

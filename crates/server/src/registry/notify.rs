@@ -2,19 +2,25 @@
 //!
 //! Each endpoint has a queue of its own, so that one that is slow or gone holds up nobody: not the registry, not the others.
 //! An event is sent again, with growing pauses, until the endpoint takes it or its time is over; when the queue is full, new
-//! events are counted as lost. Events in a queue do not outlive the server: whoever must not miss any reads the ledger.
+//! events are counted as lost. A server that stops in order first tells what waits, as long as endpoints take it and for a
+//! bounded time; the rest goes into a file, from which the next start goes on. Only a server that is killed forgets its
+//! queues: whoever must not miss any event reads the ledger.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ::registry::Event;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, header};
 use oci::client::Trust;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
-use tracing::{debug, warn};
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
 
 use crate::context::Ctx;
 use crate::settings::EndpointSettings;
@@ -27,11 +33,21 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from
 const ATTEMPTS: usize = 10;
 /// How long an endpoint may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a server that stops goes on telling what waits.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+/// The file of what nobody was told before the server stopped, in the registry's directory.
+const FILE: &str = "events.json";
 const CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";
 
 /// The endpoints that are told.
-#[derive(Debug, Default)]
-pub(super) struct Endpoints(Vec<Arc<Endpoint>>);
+#[derive(Debug)]
+pub struct Endpoints {
+    all: Vec<Arc<Endpoint>>,
+    file: PathBuf,
+}
+
+/// What waits in the file, by the address of the endpoint.
+type Left = BTreeMap<String, Vec<Box<RawValue>>>;
 
 #[derive(Debug)]
 struct Endpoint {
@@ -43,25 +59,75 @@ struct Endpoint {
 }
 
 impl Endpoints {
-    /// Starts telling the endpoints of the settings.
+    /// Starts telling the endpoints of the settings, first of all what the last run left in `directory`.
     ///
     /// # Errors
-    /// When an address or a token cannot be read.
-    pub(super) fn start(ctx: &Ctx) -> std::io::Result<Arc<Endpoints>> {
+    /// When an address, a token or what was left cannot be read.
+    pub(super) fn start(ctx: &Ctx, directory: &Path) -> io::Result<Arc<Endpoints>> {
         let read = |settings| Endpoint::open(settings).map(Arc::new);
         let endpoints: Result<Vec<_>, String> =
             ctx.settings.registry.notifications.iter().map(read).collect();
-        let endpoints = Endpoints(endpoints.map_err(std::io::Error::other)?);
-        for endpoint in &endpoints.0 {
+        let endpoints = Endpoints { all: endpoints.map_err(io::Error::other)?, file: directory.join(FILE) };
+        let lost = endpoints.take_up().map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: {error}", endpoints.file.display()))
+        })?;
+        ctx.metrics.images.events_lost.inc_by(lost);
+        for endpoint in &endpoints.all {
             ctx.tasks.spawn("registry events", deliver(Arc::clone(ctx), Arc::clone(endpoint)));
         }
         Ok(Arc::new(endpoints))
     }
 
+    /// Queues what the last run left; how many events nobody wants any more. The file goes at the next stop: a server
+    /// that is killed before tells them once more rather than never.
+    fn take_up(&self) -> io::Result<u64> {
+        let text = match std::fs::read(&self.file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            text => text?,
+        };
+        let left: Left = serde_json::from_slice(&text)?;
+        let mut lost = 0;
+        for (url, events) in left {
+            let endpoint = self.all.iter().find(|endpoint| endpoint.url == *url);
+            info!(url, events = events.len(), known = endpoint.is_some(), "events of the last run");
+            for event in events {
+                let body = Bytes::from(String::from(Box::<str>::from(event)));
+                if !endpoint.is_some_and(|endpoint| endpoint.push(body)) {
+                    lost += 1;
+                }
+            }
+        }
+        Ok(lost)
+    }
+
+    /// Writes down what still waits. For the very end, when nothing happens any more.
+    pub fn write_down(&self) {
+        if let Err(error) = self.try_write_down() {
+            error!(%error, file = %self.file.display(), "events that nobody was told could not be written down");
+        }
+    }
+
+    fn try_write_down(&self) -> io::Result<()> {
+        let mut left = Left::new();
+        for endpoint in &self.all {
+            for body in endpoint.lock().iter() {
+                let event = RawValue::from_string(String::from_utf8_lossy(body).into_owned())?;
+                left.entry(endpoint.url.to_string()).or_default().push(event);
+            }
+        }
+        if left.is_empty() {
+            return match std::fs::remove_file(&self.file) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                removed => removed,
+            };
+        }
+        crate::pki::write_secret(&self.file, &serde_json::to_vec(&left)?).map_err(io::Error::other)
+    }
+
     /// Tells an event to all who want it; never waits.
     pub(super) fn tell(&self, ctx: &Ctx, event: &Event) {
         let action = event.action.as_str();
-        let mut wanting = self.0.iter().filter(|endpoint| endpoint.wants(action)).peekable();
+        let mut wanting = self.all.iter().filter(|endpoint| endpoint.wants(action)).peekable();
         if wanting.peek().is_none() {
             return;
         }
@@ -103,9 +169,14 @@ impl Endpoint {
         self.actions.is_empty() || self.actions.iter().any(|wanted| wanted == action)
     }
 
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Bytes>> {
+        // An event is in the queue or not, whatever panicked.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// False when the queue is full.
     fn push(&self, body: Bytes) -> bool {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.lock();
         if waiting.len() >= QUEUE {
             return false;
         }
@@ -114,8 +185,13 @@ impl Endpoint {
         true
     }
 
-    fn pop(&self) -> Option<Bytes> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    fn first(&self) -> Option<Bytes> {
+        self.lock().front().cloned()
+    }
+
+    /// Forgets the first one; nobody but who delivers takes any away.
+    fn pop(&self) {
+        self.lock().pop_front();
     }
 
     fn request(&self, body: Bytes) -> Request<Bytes> {
@@ -132,18 +208,34 @@ impl Endpoint {
 
 async fn deliver(ctx: Ctx, endpoint: Arc<Endpoint>) {
     loop {
-        let Some(body) = endpoint.pop() else {
+        let Some(body) = endpoint.first() else {
             tokio::select! {
                 () = endpoint.more.notified() => continue,
-                () = ctx.tasks.stopping() => return,
+                () = ctx.tasks.stopping() => break,
             }
         };
         tokio::select! {
-            taken = send(&ctx, &endpoint, body) => if !taken {
-                ctx.metrics.images.events_lost.inc();
-                warn!(url = %endpoint.url, "an event of the registry could not be told and is given up");
+            taken = send(&ctx, &endpoint, body) => {
+                endpoint.pop();
+                if !taken {
+                    ctx.metrics.images.events_lost.inc();
+                    warn!(url = %endpoint.url, "an event of the registry could not be told and is given up");
+                }
             },
-            () = ctx.tasks.stopping() => return,
+            () = ctx.tasks.stopping() => break,
+        }
+    }
+    say_last_words(&ctx, &endpoint).await;
+}
+
+/// Tells what waits, as long as the endpoint takes it and there is time; the rest stays in the queue.
+async fn say_last_words(ctx: &Ctx, endpoint: &Endpoint) {
+    let end = Instant::now() + LAST_WORDS;
+    while let Some(body) = endpoint.first() {
+        match tokio::time::timeout_at(end, attempt(ctx, endpoint, body)).await {
+            Ok(Ok(())) => endpoint.pop(),
+            Ok(Err(why)) => return debug!(url = %endpoint.url, why, "the endpoint takes nothing at the end"),
+            Err(_) => return debug!(url = %endpoint.url, "no time is left for events"),
         }
     }
 }
@@ -151,21 +243,26 @@ async fn deliver(ctx: Ctx, endpoint: Arc<Endpoint>) {
 /// Sends one event until it is taken; false when its time is over.
 async fn send(ctx: &Ctx, endpoint: &Endpoint, body: Bytes) -> bool {
     let mut pause = PAUSES.0;
-    for attempt in 1..=ATTEMPTS {
-        let sending = ctx.transport.send(endpoint.request(body.clone()), Trust::Verified);
-        let why = match tokio::time::timeout(PATIENCE, sending).await {
-            Ok(Ok(answer)) if answer.status().is_success() => return true,
-            Ok(Ok(answer)) => format!("it answered {}", answer.status()),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "it does not answer".to_owned(),
-        };
-        debug!(url = %endpoint.url, attempt, why, "an event of the registry was not taken");
-        if attempt < ATTEMPTS {
+    for number in 1..=ATTEMPTS {
+        let Err(why) = attempt(ctx, endpoint, body.clone()).await else { return true };
+        debug!(url = %endpoint.url, number, why, "an event of the registry was not taken");
+        if number < ATTEMPTS {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSES.1);
         }
     }
     false
+}
+
+/// Sends one event once; why it was not taken.
+async fn attempt(ctx: &Ctx, endpoint: &Endpoint, body: Bytes) -> Result<(), String> {
+    let sending = ctx.transport.send(endpoint.request(body), Trust::Verified);
+    match tokio::time::timeout(PATIENCE, sending).await {
+        Ok(Ok(answer)) if answer.status().is_success() => Ok(()),
+        Ok(Ok(answer)) => Err(format!("it answered {}", answer.status())),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("it does not answer".to_owned()),
+    }
 }
 
 /// An event in the form of CloudEvents 1.0.

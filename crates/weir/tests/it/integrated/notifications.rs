@@ -32,6 +32,21 @@ async fn take(listener: &TcpListener, status: &str) -> (String, Value) {
     (head, serde_json::from_slice(&body).expect("JSON"))
 }
 
+/// Pushes an image without layers to a path of a manifest; its digest.
+async fn push(world: &World, path: &str) -> String {
+    let config = br#"{"architecture":"amd64","os":"linux"}"#;
+    world.upload("builder", &format!("{}/app", world.project), config).await.expect("a builder may");
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": OCI, "layers": [],
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest(config), "size": config.len()},
+    });
+    let manifest = manifest.to_string().into_bytes();
+    let image = digest(&manifest);
+    let headers = [("Content-Type", OCI.to_owned())];
+    assert_eq!(world.call("builder", "PUT", path, &headers, Some(manifest)).await.status, 201);
+    image
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pushes_pulls_and_deletions_are_told_until_they_are_heard() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -42,17 +57,8 @@ async fn pushes_pulls_and_deletions_are_told_until_they_are_heard() {
     );
     let world = World::around(Server::configured(&configuration, &[("token", b"sesame\n")]).await).await;
     let repository = format!("{}/app", world.project);
-    let config = br#"{"architecture":"amd64","os":"linux"}"#;
-    world.upload("builder", &repository, config).await.expect("a builder may");
-    let manifest = json!({
-        "schemaVersion": 2, "mediaType": OCI, "layers": [],
-        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest(config), "size": config.len()},
-    });
-    let manifest = manifest.to_string().into_bytes();
-    let image = digest(&manifest);
     let path = format!("/v2/{repository}/manifests/v1");
-    let headers = [("Content-Type", OCI.to_owned())];
-    assert_eq!(world.call("builder", "PUT", &path, &headers, Some(manifest)).await.status, 201);
+    let image = push(&world, &path).await;
     // It is sent again when the endpoint does not take it.
     let (_, refused) = take(&listener, "503 Service Unavailable").await;
     let (head, pushed) = take(&listener, "204 No Content").await;
@@ -86,4 +92,62 @@ async fn pushes_pulls_and_deletions_are_told_until_they_are_heard() {
         (&deleted["type"], &deleted["data"]["tag"]),
         (&json!("io.weir.registry.delete"), &json!("v1"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_took_before_the_server_stopped_is_told_by_the_next_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let configuration =
+        format!("registry:\n  notifications:\n  - {{url: 'http://{address}/', actions: [push]}}\n");
+    let mut world = World::around(Server::configured(&configuration, &[]).await).await;
+    let tags = ["one", "two", "three"];
+    for tag in tags {
+        push(&world, &format!("/v2/{}/app/manifests/{tag}", world.project)).await;
+    }
+    // The endpoint takes nothing as long as this server is there.
+    let (_, first) = take(&listener, "503 Service Unavailable").await;
+    world.server.terminate();
+    let busy = async {
+        loop {
+            take(&listener, "503 Service Unavailable").await;
+        }
+    };
+    let status = tokio::select! {
+        status = world.server.ended() => status,
+        () = busy => unreachable!("it goes on for ever"),
+    };
+    assert!(status.success(), "{status}");
+    world.server.start_again().await;
+    for (number, tag) in tags.iter().enumerate() {
+        let (_, event) = take(&listener, "204 No Content").await;
+        assert_eq!(event["data"]["tag"], *tag, "in their order");
+        assert!(number > 0 || event["id"] == first["id"], "the same event: {event}");
+    }
+    // What was told is not told again.
+    world.server.restart().await;
+    push(&world, &format!("/v2/{}/app/manifests/four", world.project)).await;
+    let (_, event) = take(&listener, "204 No Content").await;
+    assert_eq!(event["data"]["tag"], "four");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_stops_tells_what_waits_first() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let configuration =
+        format!("registry:\n  notifications:\n  - {{url: 'http://{address}/', actions: [push]}}\n");
+    let mut world = World::around(Server::configured(&configuration, &[]).await).await;
+    for tag in ["one", "two"] {
+        push(&world, &format!("/v2/{}/app/manifests/{tag}", world.project)).await;
+    }
+    // The first one is refused, and waits for its next turn when the server is told to stop.
+    take(&listener, "503 Service Unavailable").await;
+    world.server.terminate();
+    for tag in ["one", "two"] {
+        let (_, event) = take(&listener, "204 No Content").await;
+        assert_eq!(event["data"]["tag"], tag);
+    }
+    assert!(world.server.ended().await.success());
+    assert!(!world.server.data().join("registry/events.json").exists(), "nothing is left to be told");
 }
