@@ -146,6 +146,10 @@ pub trait Catalog: Send + Sync + 'static {
     /// A manifest, if the repository holds it or has ever held it.
     fn manifest<'a>(&'a self, repository: &'a Repository, digest: &'a Digest) -> Answer<'a, Option<Held>>;
 
+    /// Whether the repository holds a manifest, or has ever held it, by itself: not merely as the child of a list that was
+    /// pushed. Cheap, since it is asked for every manifest that is kept ready.
+    fn shows<'a>(&'a self, repository: &'a Repository, digest: &'a Digest) -> Answer<'a, bool>;
+
     /// Whether a blob belongs to an image that the repository holds, and how that image came to it.
     fn holds_blob<'a>(&'a self, repository: &'a Repository, digest: &'a Digest) -> Answer<'a, Option<Came>>;
 

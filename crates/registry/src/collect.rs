@@ -168,7 +168,7 @@ impl Registry {
                 }
                 let _apart = self.lock_digest(&digest).await;
                 if self.remove(&item).await? {
-                    self.manifests.forget(&digest);
+                    self.forget_ready(&digest);
                     self.blobs.delete(&digest).await?;
                     done.blobs += 1;
                     done.bytes += record.size;

@@ -4,7 +4,7 @@
 //! task of its own and goes on when its clients go away; everybody reads from what it has written so far. The digest is
 //! checked before the last byte is given away, so no client can take wrong content for complete.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,10 +38,54 @@ pub(crate) struct State {
     pub(crate) size: Option<u64>,
     /// Bytes that can be read.
     pub(crate) arrived: u64,
+    /// The last of them, which whoever keeps up is given without a look at the disk.
+    pub(crate) recent: Recent,
+    /// Whether all is here and what it should be; it may not be kept yet.
+    pub(crate) is_right: bool,
     /// Set once somebody reads: from then on the bytes cannot come from another place.
     pub(crate) is_read: bool,
     /// The place that gave the blob, which is right; or why it cannot be had.
     pub(crate) outcome: Option<Result<Arc<str>, UpstreamError>>,
+}
+
+/// The last bytes of what has arrived.
+#[derive(Clone, Default)]
+pub(crate) struct Recent {
+    chunks: VecDeque<Bytes>,
+    bytes: usize,
+    end: u64,
+}
+
+impl Recent {
+    /// Adds what comes next; the oldest makes room.
+    pub(crate) fn add(&mut self, chunks: Vec<Bytes>) {
+        for chunk in chunks {
+            self.end += chunk.len() as u64;
+            self.bytes += chunk.len();
+            self.chunks.push_back(chunk);
+        }
+        while self.bytes > limits::RECENT_BYTES {
+            let Some(oldest) = self.chunks.pop_front() else { return };
+            self.bytes -= oldest.len();
+        }
+    }
+
+    /// Some of the bytes of a range that is not empty, from its start on; `None` when they have gone or are to come.
+    fn get(&self, range: Range<u64>) -> Option<Bytes> {
+        let mut at = self.end - self.bytes as u64;
+        if range.start < at {
+            return None;
+        }
+        for chunk in &self.chunks {
+            let next = at + chunk.len() as u64;
+            if range.start < next {
+                let from = (range.start - at) as usize;
+                return Some(chunk.slice(from..chunk.len().min((range.end - at) as usize)));
+            }
+            at = next;
+        }
+        None
+    }
 }
 
 impl Flights {
@@ -133,7 +177,11 @@ impl Flight {
                 if range.is_empty() {
                     return Ok(None);
                 }
-                let ready = flight.ready(range.start).await?;
+                let (ready, recent) = flight.ready(range.clone()).await?;
+                if let Some(piece) = recent {
+                    let end = range.start + piece.len() as u64;
+                    return Ok(Some((piece, end..range.end)));
+                }
                 let end = ready.min(range.end).min(range.start + limits::READ_BYTES);
                 let piece = upload.read(range.start..end).await?;
                 Ok(Some((piece, end..range.end)))
@@ -141,18 +189,42 @@ impl Flight {
         }))
     }
 
-    /// Waits until there is something behind `start`; how far one may read then.
-    async fn ready(&self, start: u64) -> io::Result<u64> {
-        let free = |state: &State| match &state.outcome {
-            Some(_) => state.arrived,
-            None => state.arrived.saturating_sub(HELD_BACK),
+    /// Waits until there is something of a range; how far one may read then, and its first bytes if they are in memory.
+    async fn ready(&self, range: Range<u64>) -> io::Result<(u64, Option<Bytes>)> {
+        let free = |state: &State| match state.is_right {
+            true => state.arrived,
+            false => state.arrived.saturating_sub(HELD_BACK),
         };
-        let waited = self.when(|state| state.outcome.is_some() || free(state) > start).await;
-        let state = waited.map_err(io::Error::other)?;
+        let mut states = self.state.subscribe();
+        let waited = states.wait_for(|state| {
+            state.is_right || matches!(state.outcome, Some(Err(_))) || free(state) > range.start
+        });
+        let state = waited.await.map_err(|_| io::Error::other("the transfer was given up"))?;
+        let ready = free(&state);
         match &state.outcome {
-            Some(Err(error)) => Err(io::Error::other(error.clone())),
-            _ if free(&state) <= start => Err(io::ErrorKind::UnexpectedEof.into()),
-            _ => Ok(free(&state)),
+            Some(Err(error)) if !state.is_right => Err(io::Error::other(error.clone())),
+            _ if ready <= range.start => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok((ready, state.recent.get(range.start..ready.min(range.end)))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recent_bytes_are_the_last_ones() {
+        let mut recent = Recent::default();
+        assert_eq!(recent.get(0..5), None);
+        recent.add(vec![Bytes::from_static(b"abc"), Bytes::from_static(b"defg")]);
+        for (range, expected) in
+            [(0..7, Some("abc")), (1..2, Some("b")), (3..7, Some("defg")), (5..6, Some("f")), (7..9, None)]
+        {
+            assert_eq!(recent.get(range.clone()).as_deref(), expected.map(str::as_bytes), "{range:?}");
+        }
+        let large = Bytes::from(vec![1; limits::RECENT_BYTES]);
+        recent.add(vec![large.clone()]);
+        assert_eq!((recent.get(6..9), recent.get(7..9)), (None, Some(large.slice(..2))));
     }
 }

@@ -35,16 +35,18 @@ pub(crate) struct Terms {
     pub(crate) eager: bool,
 }
 
-/// Writes a body into an upload. `written` hears how far the upload is each time that more can be read from it.
+/// Writes a body into an upload. `written` hears how far the upload is each time that more can be read from it, and what
+/// came with that.
 pub(crate) async fn take_in(
     upload: &dyn Upload,
     mut body: RequestBody,
     terms: Terms,
-    written: &(dyn Fn(u64) + Sync),
+    written: &(dyn Fn(u64, Vec<Bytes>) + Sync),
 ) -> Result<(), Broken> {
     let mut left = terms.limit.unwrap_or(u64::MAX);
     let (mut batch, mut size) = (Vec::new(), 0);
     let mut writing: Option<Io<'_, ()>> = None;
+    let mut under_way = Vec::new();
     let mut ended: Option<Result<(), Broken>> = None;
     loop {
         tokio::select! {
@@ -52,7 +54,7 @@ pub(crate) async fn take_in(
             done = finished(&mut writing), if writing.is_some() => {
                 done.map_err(Broken::Storage)?;
                 writing = None;
-                written(upload.progress().offset);
+                written(upload.progress().offset, std::mem::take(&mut under_way));
             }
             next = next(&mut body, terms.silence), if ended.is_none() && size < limits::WRITE_BYTES => match next {
                 Ok(Some(chunk)) if chunk.len() as u64 > left => ended = Some(Err(Broken::TooMuch)),
@@ -67,6 +69,7 @@ pub(crate) async fn take_in(
         }
         let is_due = terms.eager || ended.is_some() || size >= limits::WRITE_BYTES;
         if writing.is_none() && !batch.is_empty() && is_due {
+            under_way.clone_from(&batch);
             writing = Some(upload.write(std::mem::take(&mut batch)));
             size = 0;
         }

@@ -26,6 +26,7 @@ pub mod limits;
 mod name;
 mod pull;
 mod range;
+mod ready;
 pub mod records;
 mod registry;
 pub mod route;

@@ -15,12 +15,18 @@ pub const SILENCE: Duration = Duration::from_secs(120);
 
 /// Bytes of an upload that are written (and hashed) in one step.
 pub const WRITE_BYTES: usize = 512 * 1024;
+/// Bytes from which on one thread hashes what another writes.
+pub const SPLIT_BYTES: u64 = 128 * 1024;
+/// Bytes of one upload after which the disk begins with them, while more comes.
+pub const SETTLE_BYTES: u64 = 16 << 20;
 /// Bytes of the disk that content leaves free: what else is on it, the records first of all, must go on.
 pub const RESERVE: u64 = 128 << 20;
 /// Blobs of other registries that are fetched at once.
 pub const FETCHES: usize = 64;
 /// The largest blob that is fetched from another registry.
 pub const FETCH_BYTES: u64 = 64 << 30;
+/// The last bytes of a blob on its way that are kept in memory for those who read it.
+pub const RECENT_BYTES: usize = 1 << 20;
 /// Blobs of other registries up to this size are given away when they are all here.
 pub const WHOLE_BYTES: u64 = 1024 * 1024;
 
@@ -36,6 +42,10 @@ pub const SESSION_AGE: u64 = 7 * 24 * 3600;
 
 /// Manifests kept ready in memory, in bytes.
 pub const CACHED_MANIFEST_BYTES: usize = 32 * 1024 * 1024;
+/// The largest blob that is kept ready in memory: configurations are that large, layers are not.
+pub const SMALL_BLOB_BYTES: u64 = 64 * 1024;
+/// Small blobs kept ready in memory, in bytes.
+pub const CACHED_BLOB_BYTES: usize = 16 * 1024 * 1024;
 
 /// Entries of a page of tags when the client does not say, and at the most.
 pub const TAG_PAGE: usize = 10_000;

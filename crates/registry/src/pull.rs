@@ -165,7 +165,12 @@ impl Registry {
         let body = RequestBody::new(blob.body.map_err(BoxError::from));
         let limit = blob.size.unwrap_or(limits::FETCH_BYTES).min(limits::FETCH_BYTES);
         let terms = Terms { limit: Some(limit), silence: limits::SILENCE, eager: true };
-        let arrived = |offset| flight.update(|state| state.arrived = offset);
+        let arrived = |offset, chunks| {
+            flight.update(|state| {
+                state.arrived = offset;
+                state.recent.add(chunks);
+            });
+        };
         intake::take_in(&*upload, body, terms, &arrived).await.map_err(|broken| match broken {
             Broken::Lost(why) => failed(why),
             Broken::TooMuch => failed("it sent more than it had announced".to_owned()),
@@ -179,6 +184,8 @@ impl Registry {
         if found != *digest || blob.size.is_some_and(|size| size != length) {
             return Err(failed(format!("content integrity error: {length} bytes came, which are {found}")));
         }
+        // Who reads it need not wait for the disk.
+        flight.update(|state| state.is_right = true);
         Ok(upload)
     }
 

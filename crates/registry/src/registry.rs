@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, header};
@@ -25,6 +26,7 @@ use crate::handlers::{blob, listing, manifest, referrers, signatures, token, upl
 use crate::limits;
 use crate::name::Repository;
 use crate::pull::ManifestFlights;
+use crate::ready::Ready;
 use crate::route::{Route, RouteError};
 use crate::sessions::Sessions;
 use crate::wire::{self, Credentials};
@@ -116,6 +118,7 @@ pub struct Registry {
     pub(crate) settings: Settings,
     pub(crate) sessions: Sessions,
     pub(crate) manifests: Manifests,
+    pub(crate) small: Ready<Bytes>,
     pub(crate) flights: Flights,
     pub(crate) manifest_flights: ManifestFlights,
     pub(crate) fetches: tokio::sync::Semaphore,
@@ -176,7 +179,8 @@ impl Registry {
             store,
             settings,
             sessions: Sessions::default(),
-            manifests: Manifests::default(),
+            manifests: Manifests::new(limits::CACHED_MANIFEST_BYTES),
+            small: Ready::new(limits::CACHED_BLOB_BYTES),
             flights: Flights::default(),
             manifest_flights: ManifestFlights::default(),
             fetches: tokio::sync::Semaphore::new(limits::FETCHES),

@@ -189,7 +189,7 @@ impl Registry {
     ) -> Result<u64, Error> {
         let before = session.offset();
         let terms = Terms { limit, silence: limits::SILENCE, eager: false };
-        let Err(broken) = intake::take_in(&**session.upload(), body, terms, &|_| {}).await else {
+        let Err(broken) = intake::take_in(&**session.upload(), body, terms, &|_, _| {}).await else {
             return Ok(session.offset() - before);
         };
         match refused(broken) {

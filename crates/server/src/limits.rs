@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const BODY: usize = 3 * 1024 * 1024;
 /// Header bytes of a request.
 pub const HEADERS: usize = 64 * 1024;
+/// Bytes of content that are read from a connection in one step.
+pub const CONTENT_STEP: usize = 256 * 1024;
 /// Time a client may take to send its headers.
 pub const HEADER_TIME: Duration = Duration::from_secs(10);
 /// Time a client may take to send a body.

@@ -51,11 +51,26 @@ pub trait Handler: Send + Sync + 'static {
     fn handle(self: Arc<Self>, peer: Arc<Peer>, request: Request<Incoming>) -> Answer;
 }
 
+/// What goes over a listener's connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// Small requests and answers: an answer and its head are one piece.
+    Messages,
+    /// Content: read in large steps, and written as it is, without another copy.
+    Content,
+}
+
 /// How connections are encrypted; can be exchanged while the server runs.
 pub type TlsSettings = Arc<ArcSwap<rustls::ServerConfig>>;
 
 /// Takes connections until the server stops, then lets those in flight end.
-pub async fn serve(listener: TcpListener, tls: Option<TlsSettings>, handler: Arc<dyn Handler>, tasks: Tasks) {
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsSettings>,
+    traffic: Traffic,
+    handler: Arc<dyn Handler>,
+    tasks: Tasks,
+) {
     let permits = Arc::new(Semaphore::new(limits::CONNECTIONS));
     loop {
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
@@ -73,7 +88,7 @@ pub async fn serve(listener: TcpListener, tls: Option<TlsSettings>, handler: Arc
         let (tls, handler, inner) = (tls.clone(), Arc::clone(&handler), tasks.clone());
         tasks.spawn_small(async move {
             let _permit = permit;
-            connection(stream, address, tls, handler, inner).await;
+            connection(stream, address, tls, traffic, handler, inner).await;
         });
     }
 }
@@ -94,6 +109,7 @@ async fn connection(
     stream: TcpStream,
     address: SocketAddr,
     tls: Option<TlsSettings>,
+    traffic: Traffic,
     handler: Arc<dyn Handler>,
     tasks: Tasks,
 ) {
@@ -102,7 +118,7 @@ async fn connection(
     }
     let Some(tls) = tls else {
         let peer = Peer { address: Some(address), certificate: None, tls: false };
-        serve_connection(stream, peer, handler, &tasks).await;
+        serve_connection(stream, peer, traffic, handler, &tasks).await;
         return;
     };
     let acceptor = TlsAcceptor::from(tls.load_full());
@@ -114,12 +130,17 @@ async fn connection(
     let certificate =
         stream.get_ref().1.peer_certificates().and_then(<[_]>::first).map(|c| c.clone().into_owned());
     let peer = Peer { address: Some(address), certificate, tls: true };
-    serve_connection(stream, peer, handler, &tasks).await;
+    serve_connection(stream, peer, traffic, handler, &tasks).await;
 }
 
 /// Serves one connection of any kind until it ends or the server stops.
-pub async fn serve_connection<S>(stream: S, peer: Peer, handler: Arc<dyn Handler>, tasks: &Tasks)
-where
+pub async fn serve_connection<S>(
+    stream: S,
+    peer: Peer,
+    traffic: Traffic,
+    handler: Arc<dyn Handler>,
+    tasks: &Tasks,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let peer = Arc::new(peer);
@@ -133,8 +154,11 @@ where
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits::HEADER_TIME)
-        .max_buf_size(limits::HEADERS.max(64 * 1024))
-        .pipeline_flush(true);
+        .max_buf_size(match traffic {
+            Traffic::Messages => limits::HEADERS.max(64 * 1024),
+            Traffic::Content => limits::CONTENT_STEP,
+        })
+        .pipeline_flush(traffic == Traffic::Messages);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -27,7 +27,7 @@ use crate::clock::Clock;
 use crate::context::{Context, Ctx};
 use crate::control::Timetable;
 use crate::fairness::InFlight;
-use crate::listen::{self, TlsSettings};
+use crate::listen::{self, TlsSettings, Traffic};
 use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
 use crate::pki::{Authority, PkiError};
@@ -127,7 +127,7 @@ pub async fn start(mut settings: Settings) -> Result<Running, ServeError> {
     let (repositories, events) = registry::open(&ctx).await.map_err(ServeError::Registry)?;
     registry::start(&ctx, &repositories, registry_listener, registry_address, tls.clone());
     let handler = Arc::new(Pipeline::new(Arc::clone(&ctx)));
-    ctx.tasks.spawn("api", listen::serve(listener, Some(tls), handler, ctx.tasks.clone()));
+    ctx.tasks.spawn("api", listen::serve(listener, Some(tls), Traffic::Messages, handler, ctx.tasks.clone()));
     bootstrap::announce(&files, api, Some(registry_address))?;
     Ok(Running { ctx, api, files, events, failed })
 }

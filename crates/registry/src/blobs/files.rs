@@ -4,23 +4,28 @@
 //! harm: an upload is synchronised before it is renamed, and the directories that the rename (or the making of a
 //! directory) changed are synchronised before the caller hears of it; content that has a name is therefore complete.
 //!
-//! Bytes are hashed and written in batches on a thread that may block. A batch at a time instead of a thread for each
-//! transfer: a client that sends slowly holds no thread, and the next batch arrives while this one is being hashed.
+//! Bytes are hashed and written in batches on threads that may block. A batch at a time instead of a thread for each
+//! transfer: a client that sends slowly holds no thread, and the next batch arrives while one thread hashes this one and
+//! another writes it. The disk begins early with what is long, so that little is left to wait for at the end.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
 use bytes::Bytes;
-use futures_util::{FutureExt, StreamExt, TryFutureExt};
+use futures_util::{FutureExt, StreamExt};
 use oci::Digest;
 use oci::digest::{Algorithm, Hasher};
 
 use super::{Blobs, Io, Pieces, Progress, Resume, Upload};
 use crate::limits;
+
+const ALGORITHMS: [Algorithm; 3] = [Algorithm::Sha256, Algorithm::Sha384, Algorithm::Sha512];
 
 /// Content in files under one directory.
 #[derive(Clone, Debug)]
@@ -28,6 +33,8 @@ pub struct FileBlobs {
     root: Arc<Path>,
     /// Bytes of the disk that are left free.
     reserve: u64,
+    /// Algorithms whose directories are there, durably.
+    shelves: Arc<Mutex<BTreeSet<Algorithm>>>,
 }
 
 impl FileBlobs {
@@ -40,7 +47,7 @@ impl FileBlobs {
         make_dir(&root.join("uploads"))?;
         make_dir(&root.join("blobs"))?;
         sync_dir(root)?;
-        Ok(FileBlobs { root: root.into(), reserve: limits::RESERVE })
+        Ok(FileBlobs { root: root.into(), reserve: limits::RESERVE, shelves: Arc::default() })
     }
 
     /// Another number of bytes that are left free on the disk.
@@ -56,6 +63,25 @@ impl FileBlobs {
         if free < self.reserve.saturating_add(bytes) {
             return Err(io::Error::new(io::ErrorKind::StorageFull, "the disk is full but for a reserve"));
         }
+        Ok(())
+    }
+
+    /// Makes the directories between `blobs` and those of content, durably and before anybody needs one: one that only just
+    /// appeared may not be on the disk yet.
+    fn make_shelves(&self, algorithm: Algorithm) -> io::Result<()> {
+        let mut made = lock(&self.shelves);
+        if made.contains(&algorithm) {
+            return Ok(());
+        }
+        let blobs = self.root.join("blobs");
+        let above = blobs.join(algorithm.as_str());
+        make_dir(&above)?;
+        for first in 0..=u8::MAX {
+            make_dir(&above.join(format!("{first:02x}")))?;
+        }
+        sync_dir(&above)?;
+        sync_dir(&blobs)?;
+        made.insert(algorithm);
         Ok(())
     }
 
@@ -122,7 +148,15 @@ impl Blobs for FileBlobs {
 
     fn read<'a>(&'a self, digest: &'a Digest, range: Range<u64>) -> Io<'a, Pieces> {
         let path = self.blob_path(digest);
-        blocking(move || File::open(path)).map_ok(move |file| pieces(file, range).boxed()).boxed()
+        let is_one = range.end - range.start <= limits::READ_BYTES;
+        blocking(move || {
+            let file = File::open(path)?;
+            if !is_one {
+                return Ok(pieces(file, range).boxed());
+            }
+            let piece = piece(&file, range)?;
+            Ok(futures_util::stream::once(async { Ok(piece) }).boxed())
+        })
     }
 
     fn redirect<'a>(&'a self, _digest: &'a Digest) -> Io<'a, Option<String>> {
@@ -133,7 +167,7 @@ impl Blobs for FileBlobs {
         let root = self.root.join("blobs");
         blocking(move || {
             let mut found = Vec::new();
-            for algorithm in [Algorithm::Sha256, Algorithm::Sha384, Algorithm::Sha512] {
+            for algorithm in ALGORITHMS {
                 let entries = match fs::read_dir(root.join(algorithm.as_str()).join(format!("{first:02x}"))) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                     entries => entries?,
@@ -176,13 +210,16 @@ fn pieces(
     futures_util::stream::iter(starts)
         .map(move |start| {
             let (file, end) = (Arc::clone(&file), range.end.min(start + limits::READ_BYTES));
-            blocking(move || {
-                let mut piece = vec![0; (end - start) as usize];
-                file.read_exact_at(&mut piece, start)?;
-                Ok(Bytes::from(piece))
-            })
+            blocking(move || piece(&file, start..end))
         })
         .buffered(2)
+}
+
+/// Reads one piece of a file, which has it.
+fn piece(file: &File, range: Range<u64>) -> io::Result<Bytes> {
+    let mut piece = vec![0; (range.end - range.start) as usize];
+    file.read_exact_at(&mut piece, range.start)?;
+    Ok(piece.into())
 }
 
 /// An upload in a file. Shared with the work that goes on when the request has gone away.
@@ -200,6 +237,10 @@ struct State {
     offset: u64,
     /// A write failed: what the file holds behind `offset` is not known until it is opened again.
     broken: bool,
+    /// Bytes since the disk was last told to begin.
+    held: u64,
+    /// Whether the disk is at it.
+    is_settling: Arc<AtomicBool>,
 }
 
 impl State {
@@ -209,7 +250,7 @@ impl State {
         match resume {
             Resume::New(algorithm) | Resume::Shared(algorithm) => {
                 let file = Arc::new(options.create(true).truncate(true).open(path)?);
-                Ok(State { file, hasher: Hasher::new(algorithm), offset: 0, broken: false })
+                Ok(State::at(file, Hasher::new(algorithm), 0))
             }
             Resume::At(progress) => {
                 let mut file = options.open(path)?;
@@ -220,24 +261,46 @@ impl State {
                 file.seek(SeekFrom::End(0))?;
                 let hasher = Hasher::restore(progress.algorithm, &progress.state)
                     .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the hash cannot go on"))?;
-                Ok(State { file: Arc::new(file), hasher, offset: progress.offset, broken: false })
+                Ok(State::at(Arc::new(file), hasher, progress.offset))
             }
         }
+    }
+
+    fn at(file: Arc<File>, hasher: Hasher, offset: u64) -> State {
+        State { file, hasher, offset, broken: false, held: 0, is_settling: Arc::default() }
     }
 
     fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {
         if self.broken {
             return Err(io::Error::other("an earlier write of this upload failed"));
         }
+        let bytes: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+        let writing = Writing::start(&self.file, chunks, bytes >= limits::SPLIT_BYTES);
         for chunk in chunks {
-            if let Err(error) = (&*self.file).write_all(chunk) {
-                self.broken = true;
-                return Err(error);
-            }
             self.hasher.update(chunk);
-            self.offset += chunk.len() as u64;
         }
+        if let Err(error) = writing.finish() {
+            self.broken = true;
+            return Err(error);
+        }
+        self.offset += bytes;
+        self.held += bytes;
         Ok(())
+    }
+
+    /// Has the disk begin with what is there, when that is much. Its own descriptor: an error is told once to each, and
+    /// the one that the upload is synchronised through must hear of it.
+    fn settle(&mut self, path: &Path) {
+        if self.held < limits::SETTLE_BYTES || self.is_settling.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.held = 0;
+        let (path, is_settling) = (path.to_owned(), Arc::clone(&self.is_settling));
+        drop(tokio::task::spawn_blocking(move || {
+            // Nothing is lost with an error: it comes again when it counts.
+            let _: io::Result<()> = File::open(path).and_then(|file| file.sync_data());
+            is_settling.store(false, Ordering::Release);
+        }));
     }
 
     fn progress(&self) -> Progress {
@@ -264,6 +327,51 @@ impl State {
     }
 }
 
+/// Bytes on their way into a file, on another thread if there is one.
+struct Writing {
+    job: Arc<Mutex<Option<Job>>>,
+    done: mpsc::Receiver<io::Result<()>>,
+}
+
+struct Job {
+    file: Arc<File>,
+    chunks: Vec<Bytes>,
+}
+
+impl Writing {
+    fn start(file: &Arc<File>, chunks: &[Bytes], apart: bool) -> Writing {
+        let job = Job { file: Arc::clone(file), chunks: chunks.to_vec() };
+        let job = Arc::new(Mutex::new(Some(job)));
+        let (tell, done) = mpsc::sync_channel(1);
+        if apart {
+            let job = Arc::clone(&job);
+            drop(tokio::task::spawn_blocking(move || {
+                let taken = lock(&job).take();
+                if let Some(job) = taken {
+                    // Who started it waits for it.
+                    let _: Result<_, _> = tell.send(job.run());
+                }
+            }));
+        }
+        Writing { job, done }
+    }
+
+    /// Waits for the other thread, or does what none has begun: all threads may be waiting like this one.
+    fn finish(self) -> io::Result<()> {
+        let left = lock(&self.job).take();
+        match left {
+            Some(job) => job.run(),
+            None => self.done.recv().unwrap_or_else(|_| Err(io::Error::other("a write was given up"))),
+        }
+    }
+}
+
+impl Job {
+    fn run(self) -> io::Result<()> {
+        self.chunks.iter().try_for_each(|chunk| (&*self.file).write_all(chunk))
+    }
+}
+
 impl FileUpload {
     fn run<T: Send + 'static>(
         &self,
@@ -276,11 +384,13 @@ impl FileUpload {
 
 impl Upload for FileUpload {
     fn write(&self, chunks: Vec<Bytes>) -> Io<'_, ()> {
-        let blobs = self.blobs.clone();
+        let (blobs, path) = (self.blobs.clone(), self.path.clone());
         self.run(move |state| {
             let bytes = chunks.iter().map(|chunk| chunk.len() as u64).sum();
             blobs.check_space(&state.file, bytes)?;
-            state.write(&chunks)
+            state.write(&chunks)?;
+            state.settle(&path);
+            Ok(())
         })
     }
 
@@ -299,11 +409,7 @@ impl Upload for FileUpload {
 
     fn read(&self, range: Range<u64>) -> Io<'_, Bytes> {
         let file = Arc::clone(&self.file);
-        blocking(move || {
-            let mut piece = vec![0; (range.end - range.start) as usize];
-            file.read_exact_at(&mut piece, range.start)?;
-            Ok(piece.into())
-        })
+        blocking(move || piece(&file, range))
     }
 
     fn digest(&self, algorithm: Algorithm) -> Io<'_, Digest> {
@@ -311,26 +417,18 @@ impl Upload for FileUpload {
     }
 
     fn commit<'a>(&'a self, digest: &'a Digest) -> Io<'a, ()> {
-        let (from, dir, root) =
-            (self.path.clone(), self.blobs.blob_dir(digest), Arc::clone(&self.blobs.root));
+        let (from, dir) = (self.path.clone(), self.blobs.blob_dir(digest));
+        let (blobs, algorithm) = (self.blobs.clone(), digest.algorithm());
         self.run(move |state| {
+            blobs.make_shelves(algorithm)?;
+            // The directory is made first: it reaches the disk together with the bytes.
+            make_dir(&dir)?;
             state.file.sync_data()?;
-            make_dirs(&root, &dir)?;
             fs::rename(&from, dir.join("data"))?;
-            sync_dir(&dir)
+            sync_dir(&dir)?;
+            dir.parent().map_or(Ok(()), sync_dir)
         })
     }
-}
-
-/// Makes `dir` and what is missing above it below `root`, each synchronised into the one above it.
-fn make_dirs(root: &Path, dir: &Path) -> io::Result<()> {
-    if dir == root || dir.is_dir() {
-        return Ok(());
-    }
-    let Some(parent) = dir.parent() else { return Ok(()) };
-    make_dirs(root, parent)?;
-    make_dir(dir)?;
-    sync_dir(parent)
 }
 
 fn make_dir(dir: &Path) -> io::Result<()> {
@@ -351,7 +449,7 @@ fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic in between leaves at worst an upload whose digest does not match.
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

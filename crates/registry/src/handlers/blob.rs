@@ -54,6 +54,11 @@ pub(crate) async fn answer(
         wire::set(&mut response, header::LOCATION, url);
         return Ok(response);
     }
+    if record.size <= limits::SMALL_BLOB_BYTES {
+        let whole = call.registry.small(&digest, record.size).await?;
+        *response.body_mut() = Body::from(whole.slice(part.start as usize..part.end as usize));
+        return Ok(response);
+    }
     let pieces = call.registry.blobs.read(&digest, part).await?;
     *response.body_mut() = Body::stream(pieces, Some(length));
     Ok(response)
@@ -132,7 +137,7 @@ pub(crate) async fn purge(call: &Call<'_>, digest: &str) -> Result<Response<Body
     let digest = content::digest(digest)?;
     let _apart = registry.lock_digest(&digest).await;
     registry.store.commit(Txn::new().delete(records::blob_key(&digest))).await?;
-    registry.manifests.forget(&digest);
+    registry.forget_ready(&digest);
     registry.blobs.delete(&digest).await?;
     let mut response = wire::empty(StatusCode::NO_CONTENT);
     response.headers_mut().remove(header::CONTENT_LENGTH);

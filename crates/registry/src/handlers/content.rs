@@ -41,14 +41,11 @@ impl Registry {
         digest: &Digest,
     ) -> Result<Option<BlobRecord>, Error> {
         let Some(record) = self.stored(digest).await? else { return Ok(None) };
-        if self.link(repository, digest).await?.is_some() {
-            return Ok(Some(record));
-        }
-        let belongs = match self.catalog.holds_blob(repository, digest).await? {
-            None => false,
-            Some(Came::Here) => true,
-            Some(Came::Elsewhere) => self.came_from_own_place(repository, digest).await?,
-        };
+        // The catalog is in memory, links are not.
+        let held = self.catalog.holds_blob(repository, digest).await?;
+        let belongs = held == Some(Came::Here)
+            || self.link(repository, digest).await?.is_some()
+            || (held.is_some() && self.came_from_own_place(repository, digest).await?);
         Ok(Some(record).filter(|_| belongs))
     }
 
@@ -146,13 +143,32 @@ impl Registry {
         Link { life, made: self.now(), media_type: None, subject: None }
     }
 
+    /// All bytes of a small blob that is here, from memory when it was read before.
+    pub(crate) async fn small(&self, digest: &Digest, size: u64) -> Result<Bytes, Error> {
+        if let Some(bytes) = self.small.get(digest) {
+            return Ok(bytes);
+        }
+        let bytes = whole(self.blobs.read(digest, 0..size).await?.try_collect().await?);
+        self.small.put(digest, &bytes, bytes.len());
+        Ok(bytes)
+    }
+
+    /// Keeps content no longer in memory that was removed.
+    pub(crate) fn forget_ready(&self, digest: &Digest) {
+        self.manifests.forget(digest);
+        self.small.forget(digest);
+    }
+
     /// All bytes of small content. `None` when it is not there or too long.
     pub(crate) async fn bytes(&self, digest: &Digest, most: u64) -> Result<Option<Bytes>, Error> {
         let Some(size) = self.blobs.size(digest).await?.filter(|size| *size <= most) else { return Ok(None) };
-        let pieces: Vec<Bytes> = self.blobs.read(digest, 0..size).await?.try_collect().await?;
-        Ok(Some(match <[Bytes; 1]>::try_from(pieces) {
-            Ok([whole]) => whole,
-            Err(pieces) => pieces.concat().into(),
-        }))
+        Ok(Some(whole(self.blobs.read(digest, 0..size).await?.try_collect().await?)))
+    }
+}
+
+fn whole(pieces: Vec<Bytes>) -> Bytes {
+    match <[Bytes; 1]>::try_from(pieces) {
+        Ok([whole]) => whole,
+        Err(pieces) => pieces.concat().into(),
     }
 }

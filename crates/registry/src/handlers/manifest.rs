@@ -3,9 +3,6 @@
 //! A tag means what its stream says now. A digest is served when it came to the repository or when the stream has ever
 //! held it. Nothing is ever converted; a client that takes no lists gets the linux/amd64 child of a Docker list as it is.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, header};
 use oci::{Digest, Manifest, media, platform};
@@ -18,6 +15,7 @@ use crate::catalog::{Held, Presence};
 use crate::error::{Code, Error};
 use crate::limits;
 use crate::name::Repository;
+use crate::ready::Ready;
 use crate::records::{self, Link};
 use crate::registry::{Call, Registry};
 use crate::wire;
@@ -31,51 +29,8 @@ pub(crate) struct Stored {
     pub(crate) media_type: String,
 }
 
-/// Manifests kept ready, the newest ones. They never change; which repository may show one is asked every time.
-#[derive(Default)]
-pub(crate) struct Manifests(Mutex<Kept>);
-
-#[derive(Default)]
-struct Kept {
-    by_digest: HashMap<Digest, Stored>,
-    order: VecDeque<Digest>,
-    bytes: usize,
-}
-
-impl Manifests {
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        // What is kept is only ever a copy.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn get(&self, digest: &Digest) -> Option<Stored> {
-        self.lock().by_digest.get(digest).cloned()
-    }
-
-    pub(crate) fn put(&self, digest: &Digest, stored: &Stored) {
-        let mut kept = self.lock();
-        if kept.by_digest.contains_key(digest) {
-            return;
-        }
-        kept.bytes += stored.raw.len();
-        kept.by_digest.insert(digest.clone(), stored.clone());
-        kept.order.push_back(digest.clone());
-        while kept.bytes > limits::CACHED_MANIFEST_BYTES {
-            let Some(oldest) = kept.order.pop_front() else { return };
-            if let Some(gone) = kept.by_digest.remove(&oldest) {
-                kept.bytes -= gone.raw.len();
-            }
-        }
-    }
-
-    pub(crate) fn forget(&self, digest: &Digest) {
-        let mut kept = self.lock();
-        if let Some(gone) = kept.by_digest.remove(digest) {
-            kept.bytes -= gone.raw.len();
-            kept.order.retain(|other| other != digest);
-        }
-    }
-}
+/// Manifests kept ready; which repository may show one is asked every time.
+pub(crate) type Manifests = Ready<Stored>;
 
 /// What a path's last part refers to.
 pub(crate) enum Reference<'a> {
@@ -284,6 +239,11 @@ impl Registry {
         digest: &Digest,
         may_fetch: bool,
     ) -> Result<Option<Stored>, Error> {
+        if let Some(stored) = self.manifests.get(digest)
+            && self.catalog.shows(repository, digest).await?
+        {
+            return Ok(Some(stored));
+        }
         let Some(claim) = self.claim(repository, digest).await? else { return Ok(None) };
         if let Some(stored) = self.manifests.get(digest) {
             return Ok(Some(stored));
@@ -300,12 +260,12 @@ impl Registry {
             let Some(manifest) = self.fetch_manifest(repository, digest).await? else { return Ok(None) };
             let (raw, media_type) = (manifest.raw().clone(), manifest.media_type().to_owned());
             let stored = Stored { raw, media_type };
-            self.manifests.put(digest, &stored);
+            self.manifests.put(digest, &stored, stored.raw.len());
             return Ok(Some(stored));
         };
         let media_type = known_type.unwrap_or_else(|| push::sniff(&raw).unwrap_or(media::JSON).to_owned());
         let stored = Stored { raw, media_type };
-        self.manifests.put(digest, &stored);
+        self.manifests.put(digest, &stored, stored.raw.len());
         Ok(Some(stored))
     }
 }
@@ -362,19 +322,5 @@ mod tests {
         }
         let docker = accepted("application/vnd.docker.distribution.manifest.v2+json;q=0.5");
         assert!(docker.takes(media::DOCKER_SCHEMA2) && !docker.takes(media::OCI_INDEX));
-    }
-
-    #[test]
-    fn what_is_kept_ready_stays_within_its_bound() {
-        let kept = Manifests::default();
-        let digests: Vec<Digest> = (0..20_u8).map(|n| Digest::sha256(&[n])).collect();
-        let raw = Bytes::from(vec![0; 4 << 20]);
-        for digest in &digests {
-            kept.put(digest, &Stored { raw: raw.clone(), media_type: String::new() });
-        }
-        assert!(kept.get(&digests[0]).is_none() && kept.get(&digests[19]).is_some());
-        assert!(kept.lock().bytes <= limits::CACHED_MANIFEST_BYTES);
-        kept.forget(&digests[19]);
-        assert!(kept.get(&digests[19]).is_none());
     }
 }

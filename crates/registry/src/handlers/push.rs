@@ -71,7 +71,7 @@ pub(crate) async fn put(
         registry.bind_all(repository, &new).await?;
     }
     let stored = Stored { raw: manifest.raw().clone(), media_type: manifest.media_type().to_owned() };
-    registry.manifests.put(&digest, &stored);
+    registry.manifests.put(&digest, &stored, stored.raw.len());
     Ok(created(repository, &digest, &manifest, &tags, &pushed.warnings))
 }
 

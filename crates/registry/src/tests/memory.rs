@@ -118,6 +118,11 @@ impl Catalog for Memory {
         async move { Ok(held) }.boxed()
     }
 
+    fn shows<'a>(&'a self, repository: &'a Repository, digest: &'a Digest) -> Answer<'a, bool> {
+        let shows = self.lock().holds(repository, digest);
+        async move { Ok(shows) }.boxed()
+    }
+
     fn holds_blob<'a>(&'a self, repository: &'a Repository, digest: &'a Digest) -> Answer<'a, Option<Came>> {
         let state = self.lock();
         let stream = state.streams.get(repository.as_str());

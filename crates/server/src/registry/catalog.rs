@@ -196,6 +196,14 @@ impl Catalog for Streams {
         async move { self.find_manifest(repository, digest) }.boxed()
     }
 
+    fn shows<'a>(&'a self, repository: &'a Repository, digest: &'a Digest) -> Answer<'a, bool> {
+        async move {
+            let Some(contents) = self.contents(repository)? else { return Ok(false) };
+            Ok(matches!(self.shelf.holding(&self.ctx, &contents, digest), Some(Holding::Own)))
+        }
+        .boxed()
+    }
+
     fn holds_blob<'a>(&'a self, repository: &'a Repository, digest: &'a Digest) -> Answer<'a, Option<Came>> {
         async move {
             let contents = self.contents(repository)?;

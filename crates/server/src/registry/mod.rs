@@ -18,8 +18,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::registry::{Error, MetricsAccess, Origin, Registry, RequestBody, Settings, Surroundings};
-use http::{Request, Response, header};
+use ::registry::{Code, Error, MetricsAccess, Origin, Registry, RequestBody, Settings, Surroundings};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -32,7 +32,8 @@ use self::catalog::Streams;
 pub use self::notify::Endpoints;
 use crate::body::Body;
 use crate::context::Ctx;
-use crate::listen::{self, Answer, Handler, Peer, TlsSettings};
+use crate::limits;
+use crate::listen::{self, Answer, Handler, Peer, TlsSettings, Traffic};
 
 /// Directory of the registry's content below the data directory.
 const DIRECTORY: &str = "registry";
@@ -96,7 +97,7 @@ pub fn start(
 ) {
     let tls = Some(tls).filter(|_| !address.ip().is_loopback());
     let handler = Arc::new(Front { ctx: Arc::clone(ctx), registry: Arc::clone(registry) });
-    ctx.tasks.spawn("registry", listen::serve(listener, tls, handler, ctx.tasks.clone()));
+    ctx.tasks.spawn("registry", listen::serve(listener, tls, Traffic::Content, handler, ctx.tasks.clone()));
     crate::account_secrets::start(ctx);
     ctx.tasks.spawn("registry collection", collect(Arc::clone(ctx), Arc::clone(registry)));
 }
@@ -146,6 +147,10 @@ impl Front {
         let request = request.map(|body| RequestBody::new(body.map_err(Into::into)));
         let response = match self.ctx.storage_trouble.load().as_ref() {
             Some(why) => Error::unavailable(why).into_response(),
+            None if is_too_long(request.headers()) => {
+                let error = Error::new(Code::Unsupported).message("the request's headers are too long");
+                error.status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).into_response()
+            }
             None => Arc::clone(&self.registry).answer(origin.clone(), request).await,
         };
         drop(in_flight);
@@ -161,4 +166,9 @@ impl Front {
         }
         response
     }
+}
+
+/// Connections for content take more at once than headers may have.
+fn is_too_long(headers: &HeaderMap) -> bool {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>() > limits::HEADERS
 }

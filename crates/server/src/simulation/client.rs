@@ -28,7 +28,7 @@ impl Client {
         let inner = tasks.clone();
         tasks.spawn_small(async move {
             let peer = Peer { address: None, certificate: None, tls: false };
-            listen::serve_connection(far, peer, pipeline, &inner).await;
+            listen::serve_connection(far, peer, listen::Traffic::Messages, pipeline, &inner).await;
         });
         let (sender, connection) =
             http1::handshake(TokioIo::new(near)).await.expect("a connection in memory");

@@ -41,7 +41,14 @@ pub(crate) async fn serve(data: PathBuf) -> Result<()> {
     let authority = Authority::open(&data.join("pki"), clock.timestamp(), &random)?;
     let tls = tls_settings(&authority, &settings(&data, address), address, &clock, &random)?;
     println!("{address}");
-    listen::serve(listener, Some(tls), Arc::new(Constant(body.into())), Tasks::new()).await;
+    listen::serve(
+        listener,
+        Some(tls),
+        listen::Traffic::Messages,
+        Arc::new(Constant(body.into())),
+        Tasks::new(),
+    )
+    .await;
     Ok(())
 }
 
