@@ -3,9 +3,11 @@
 //! The registry's name is learned from an image stream: of the current project, else of the project `openshift`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base64::Engine;
 use machinery::image::ImageStream;
+use oci::client::{RepositoryClient, RepositorySettings, WebSettings, WebTransport};
 use serde_json::{Value, json};
 
 use super::whoami;
@@ -42,6 +44,9 @@ struct Info {
     /// Its name for everybody
     #[arg(long)]
     public: bool,
+    /// Make sure that it answers
+    #[arg(long)]
+    check: bool,
 }
 
 /// `registry login`
@@ -111,7 +116,25 @@ async fn info(app: &App, args: &Info) -> Result<(), Failure> {
         return Err(plain("registry does not have public hostname"));
     }
     let shown = if args.internal || (public.is_empty() && !args.public) { internal } else { public };
+    if args.check {
+        let answered = contact(&shown).await;
+        answered.map_err(|error| plain(format!("registry could not be contacted at {shown}: {error}")))?;
+    }
     app.io.line(&shown)
+}
+
+/// Asks whether a registry is there. Nothing secret is sent, so its certificate proves nothing that matters here.
+async fn contact(host: &str) -> Result<(), String> {
+    let transport = WebTransport::new(WebSettings::default()).map_err(|error| error.to_string())?;
+    let settings = RepositorySettings {
+        host: host.to_owned(),
+        path: "openshift/any".to_owned(),
+        credentials: None,
+        insecure: true,
+        bucket: None,
+    };
+    let client = RepositoryClient::new(Arc::new(transport), settings).map_err(|error| error.to_string())?;
+    client.ping().await.map_err(|error| error.to_string())
 }
 
 async fn login(app: &App, args: &Login) -> Result<(), Failure> {
@@ -255,6 +278,17 @@ mod tests {
             "",
             "error: registry does not have public hostname\n",
         );
+        let got = run(
+            &["registry", "info", "--check"],
+            &Script::new([(
+                OWN,
+                200,
+                json!({"items": [{"metadata": {"name": "a"}, "status": {"dockerImageRepository": "127.0.0.1:1/ns/a"}}]}),
+            )]),
+            None,
+        );
+        assert!(got.err.contains("error: registry could not be contacted at 127.0.0.1:1: "), "{}", got.err);
+        assert_eq!(got.out, "");
         check(
             &["--internal", "--public"],
             vec![],

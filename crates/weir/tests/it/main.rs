@@ -15,6 +15,7 @@ mod crash;
 mod hooks;
 mod hostile;
 mod integrated;
+mod object_store;
 mod receiver;
 mod registry;
 mod replay;

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Runs a program that has to succeed; what it printed.
-async fn run(program: &str, arguments: &[&str], home: &Path) -> String {
+pub(super) async fn run(program: &str, arguments: &[&str], home: &Path) -> String {
     let output = tried(program, arguments, home).await;
     output.unwrap_or_else(|text| panic!("{program} {arguments:?}: {text}"))
 }
@@ -252,4 +252,63 @@ async fn people_and_machines_log_in_with_what_they_have() {
         assert!(Instant::now() < deadline, "no new secret: {account}");
         sleep(Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_client_saves_lets_container_tools_in() {
+    let world = World::open().await;
+    let registry = world.server.registry();
+    let home = tempfile::tempdir().expect("a home");
+    let image = super::faults::Image::new("saved", 10_000);
+    assert!(image.push(&world, &format!("{}/app", world.project), "v1").await);
+    let kubeconfig = world.server.data().join("admin.kubeconfig").display().to_string();
+    let weir = async |arguments: &[&str]| {
+        let all = [&["--kubeconfig", &kubeconfig, "--namespace", &world.project], arguments].concat();
+        tried(env!("CARGO_BIN_EXE_weir"), &all, home.path()).await
+    };
+    let refused = weir(&["registry", "info", "--public"]).await.expect_err("there is no public name");
+    assert!(refused.contains("registry does not have public hostname"), "{refused}");
+    // The server of a test calls its registry by a name of the recordings; its address is said here.
+    let file = home.path().join("saved.json");
+    let (to, at) = (format!("--to={}", file.display()), format!("--registry={registry}"));
+    let authfile = format!("--authfile={}", file.display());
+    let (image, dir) = (
+        format!("docker://{registry}/{}/app:v1", world.project),
+        format!("dir:{}", home.path().join("out").display()),
+    );
+    let copy = ["copy", "--src-tls-verify=false", &authfile, &image, &dir];
+    // The session's own token, and a user with a password, which here is a token.
+    let basic = format!("--auth-basic=someone:{}", world.token("puller"));
+    for more in [None, Some(basic.as_str())] {
+        let arguments: Vec<&str> = ["registry", "login", &to, &at].into_iter().chain(more).collect();
+        let said = weir(&arguments).await.unwrap_or_else(|error| panic!("{more:?}: {error}"));
+        assert_eq!(said, format!("Saved credentials for {registry} into {}\n", file.display()));
+        run("skopeo", &copy, home.path()).await;
+        run("podman", &["login", "--tls-verify=false", &authfile, registry], home.path()).await;
+        fs::remove_file(&file).expect("it was saved");
+    }
+    // Who is saved without rights is not let in.
+    let nobody = format!("--auth-basic=someone:{}", world.token("none"));
+    weir(&["registry", "login", &to, &at, &nobody]).await.expect("saved without a question");
+    tried("skopeo", &copy, home.path()).await.expect_err("this account may not pull");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_client_finds_the_registry_by_an_image_stream() {
+    let world = World::around(Server::configured("{}\n", &[]).await).await;
+    let registry = world.server.registry();
+    let home = tempfile::tempdir().expect("a home");
+    let image = super::faults::Image::new("found", 10_000);
+    assert!(image.push(&world, &format!("{}/app", world.project), "v1").await);
+    let kubeconfig = world.server.data().join("admin.kubeconfig").display().to_string();
+    let own = ["--kubeconfig", &kubeconfig, "--namespace", &world.project];
+    let weir = env!("CARGO_BIN_EXE_weir");
+    let found = run(weir, &[&own[..], &["registry", "info", "--check"]].concat(), home.path()).await;
+    assert_eq!(found.trim(), registry);
+    let file = home.path().join("auth.json");
+    let said = run(weir, &[&own[..], &["registry", "login"]].concat(), home.path()).await;
+    assert_eq!(said, format!("Saved credentials for {registry} into {}\n", file.display()));
+    let image = format!("docker://{registry}/{}/app", world.project);
+    let tags = run("skopeo", &["list-tags", "--tls-verify=false", &image], home.path()).await;
+    assert_eq!(serde_json::from_str::<Value>(&tags).expect("JSON")["Tags"], json!(["v1"]));
 }

@@ -17,21 +17,25 @@ use crate::{
     registry::Registries,
 };
 
+/// The server is killed at least so often, and until this many pushes and pull-throughs have gone through it.
 const ROUNDS: usize = 16;
+const TRANSFERS: usize = 200;
+/// By then there must be enough.
+const ROUNDS_MOST: usize = 80;
 const PUSHERS: usize = 4;
 const PULLERS: usize = 2;
 /// Bytes of a layer: several writes, and large enough to be streamed when it is pulled through.
 const LAYER: usize = 1_200_000;
 
 /// An image with a layer of its own.
-struct Image {
-    layer: Vec<u8>,
-    config: Vec<u8>,
+pub(super) struct Image {
+    pub(super) layer: Vec<u8>,
+    pub(super) config: Vec<u8>,
     manifest: Vec<u8>,
 }
 
 impl Image {
-    fn new(seed: &str, size: usize) -> Self {
+    pub(super) fn new(seed: &str, size: usize) -> Self {
         let layer = random(seed, size);
         let config = json!({"architecture": "amd64", "os": "linux", "config": {"Labels": {"seed": seed}}});
         let config = config.to_string().into_bytes();
@@ -44,7 +48,7 @@ impl Image {
     }
 
     /// Pushes to any registry; false when it went away.
-    async fn push(&self, world: &World, repository: &str, tag: &str) -> bool {
+    pub(super) async fn push(&self, world: &World, repository: &str, tag: &str) -> bool {
         for blob in [&self.layer, &self.config] {
             if !matches!(world.try_upload("builder", repository, blob).await, Some(Ok(()))) {
                 return false;
@@ -57,7 +61,7 @@ impl Image {
     }
 
     /// Whether all of it is there.
-    async fn check(&self, world: &World, repository: &str, reference: &str) {
+    pub(super) async fn check(&self, world: &World, repository: &str, reference: &str) {
         let headers = [("Accept", OCI.to_owned())];
         let path = format!("/v2/{repository}/manifests/{reference}");
         let answer = world.call("puller", "GET", &path, &headers, None).await;
@@ -93,7 +97,7 @@ fn audit(data: &Path) -> usize {
 }
 
 /// Makes an image upstream and a stream here whose tag is imported from it.
-async fn imported(world: &World, upstream: &Registries, image: &Image, name: &str) {
+pub(super) async fn imported(world: &World, upstream: &Registries, image: &Image, name: &str) {
     let api = Api::new(&format!("http://{}", upstream.open.host), None, None);
     for blob in [&image.layer, &image.config] {
         let started = api.must(Request::new("POST", format!("/v2/storm/{name}/blobs/uploads/"))).await;
@@ -126,7 +130,10 @@ async fn acknowledged_pushes_survive_kills_and_pull_through_stays_right() {
     let mut through: BTreeMap<String, Image> = BTreeMap::new();
     let run = random_hex(2);
     println!("seed {run}");
-    for round in 0..ROUNDS {
+    for round in 0..ROUNDS_MOST {
+        if round >= ROUNDS && acknowledged.len() + through.len() >= TRANSFERS {
+            break;
+        }
         for puller in 0..PULLERS {
             let name = format!("through-{round}-{puller}");
             let image = Image::new(&format!("{run}-{name}"), LAYER);
@@ -196,7 +203,7 @@ async fn acknowledged_pushes_survive_kills_and_pull_through_stays_right() {
         through.len()
     );
     assert!(
-        acknowledged.len() > 2 * ROUNDS,
+        acknowledged.len() + through.len() >= TRANSFERS,
         "the storms were too weak to prove anything: {}",
         acknowledged.len()
     );

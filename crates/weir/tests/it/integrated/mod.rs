@@ -5,5 +5,6 @@ mod clients;
 mod content;
 mod faults;
 mod notifications;
+mod objects;
 mod pull_through;
 mod world;
