@@ -1,12 +1,13 @@
 //! `describe`: objects in detail, for people.
 
+use machinery::image::ImageStream;
 use machinery::time::Time;
 use serde_json::Value;
 
 use crate::app::App;
 use crate::client::{Call, JSON, JSON_OR_ANY, segment};
 use crate::describe;
-use crate::failure::Failure;
+use crate::failure::{Failure, plain};
 use crate::flags::FileFlags;
 use crate::golang::{items_at, text_at};
 use crate::human;
@@ -72,7 +73,11 @@ async fn fresh(app: &App, info: &Info, namespace: &str) -> Result<String, Failur
     let path = info.resource.object(namespace, &info.name)?;
     let object = app.api().await?.document(Call::get(path, JSON_OR_ANY)).await?;
     let tries = tries(app, info, namespace, &object).await;
-    describe::object(&info.resource, &object, &tries, app.now())
+    let mut text = describe::object(&info.resource, &object, &tries, app.now())?;
+    if let Some(more) = beside(app, info, namespace, &object).await? {
+        text.push_str(&more);
+    }
+    Ok(text)
 }
 
 /// When the failed imports of a stream are tried again, where the server does so by itself and says it. A first failure is
@@ -99,6 +104,25 @@ async fn tries(app: &App, info: &Info, namespace: &str, object: &Value) -> descr
         Some((text_at(item, &["tag"]).to_owned(), format!("tried {failures} times, again {when}")))
     };
     items_at(&list, &["items"]).iter().filter_map(line).collect()
+}
+
+/// What is kept beside the image of a tag or image in a stream. Who may not read the stream, or came when it had gone, is
+/// told of the image alone.
+async fn beside(app: &App, info: &Info, namespace: &str, object: &Value) -> Result<Option<String>, Failure> {
+    if !matches!(info.resource.kind.as_str(), "ImageStreamTag" | "ImageStreamImage") {
+        return Ok(None);
+    }
+    let stream = info.name.split([':', '@']).next().unwrap_or_default();
+    let project = format!("/apis/{}/v1/namespaces/{}", machinery::image::GROUP, segment(namespace));
+    let call = Call::get(format!("{project}/imagestreams/{}", segment(stream)), JSON_OR_ANY);
+    let found = match app.api().await?.document(call).await {
+        Ok(found) => found,
+        Err(error) if error.is_not_found() || error.is_forbidden() => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let stream: ImageStream = serde_json::from_value(found)
+        .map_err(|error| plain(format!("unable to read the server's answer: {error}")))?;
+    Ok(describe::attached(&stream, text_at(object, &["image", "metadata", "name"]), app.now()))
 }
 
 /// All objects whose names begin with what was asked for.

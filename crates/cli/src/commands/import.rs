@@ -20,6 +20,9 @@ use crate::streams::{Lost, follow};
 
 mod progress;
 
+/// On a request: whether what is kept beside an image is imported with it. On a stream or a tag it says so for every import.
+const SIGNATURES: &str = "weir.dev/import-signatures";
+
 /// `import-image STREAM[:TAG]`
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(
@@ -49,6 +52,9 @@ pub(crate) struct Args {
     /// Import again and again
     #[arg(long)]
     scheduled: bool,
+    /// Import also the signatures, attestations and bills of materials that are kept beside the image
+    #[arg(long)]
+    signatures: bool,
     /// The source may be reached by HTTP or with a bad certificate
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = crate::flags::truth)]
     insecure: Option<bool>,
@@ -89,6 +95,9 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     let mut request = plan(&wish, stream.as_ref())?;
     app.namespace().clone_into(&mut request.metadata.namespace);
     request.spec.import = !args.dry_run;
+    if args.signatures {
+        request.metadata.annotations.insert(SIGNATURES.to_owned(), "true".to_owned());
+    }
     let body = machinery::json::object(&request);
     let call =
         Call::bytes(http::Method::POST, format!("{project}/imagestreamimports"), crate::client::JSON, body);

@@ -3,6 +3,7 @@
 //! Kinds of images have texts of their own, which other commands print too; a few kinds of Kubernetes have theirs;
 //! everything else is shown as it is, field by field.
 
+mod attached;
 mod fields;
 mod image;
 mod stream;
@@ -20,6 +21,7 @@ use crate::failure::{Failure, plain};
 use crate::golang::sorted;
 use crate::human;
 
+pub(crate) use attached::attached;
 pub(crate) use image::image;
 pub(crate) use stream::{Tries, stream};
 

@@ -63,6 +63,16 @@ pub fn apply(
     Applied { stream, changed, images: work.images }
 }
 
+/// Adds what was found beside images. It becomes history alone: a tag of the spec with such a name is its owner's word.
+pub fn attach(mut applied: Applied, found: &[ImageImportStatus], now: Time) -> Applied {
+    let generation = applied.stream.metadata.generation;
+    let mut work = Work { stream: applied.stream, images: applied.images, generation, now };
+    for entry in found {
+        applied.changed |= work.beside(entry);
+    }
+    Applied { stream: work.stream, images: work.images, ..applied }
+}
+
 /// What to write when a limit forbids the import: the stream as it was, with a condition on every tag that would have
 /// been new. `None` when there is none.
 pub fn refused(base: &ImageStream, wanted: &ImageStream, error: &Status, now: Time) -> Option<ImageStream> {
@@ -192,6 +202,27 @@ impl Work {
         let newest = head.max(tried.map_or(0, |condition| condition.generation));
         let wanted = self.stream.spec.tag(tag).and_then(|tag| tag.generation).unwrap_or_default();
         newest >= wanted
+    }
+
+    /// True when it is new.
+    fn beside(&mut self, entry: &ImageImportStatus) -> bool {
+        let Some(image) = entry.image.as_ref().filter(|_| is_success(entry)) else { return false };
+        let head = self.stream.status.head(&entry.tag);
+        let is_known = head.is_some_and(|head| head.image == image.metadata.name);
+        if is_known || self.stream.spec.tag(&entry.tag).is_some() {
+            return false;
+        }
+        let event = TagEvent {
+            created: self.now,
+            docker_image_reference: most_specific(&image.docker_image_reference),
+            image: image.metadata.name.clone(),
+            generation: self.generation,
+        };
+        add_tag_event(&mut self.stream, &entry.tag, event);
+        for image in entry.manifests.iter().chain([image]) {
+            self.keep(image);
+        }
+        true
     }
 
     /// Whether an event says anything that the tag does not say already. A spec that is ahead of its history counts, so

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use futures_util::{StreamExt, stream};
 use machinery::field::{FieldError, FieldErrors};
 use machinery::image::{
-    GROUP, Image, ImageStream, ImageStreamImport, ImageStreamImportStatus, RepositoryImportSpec, well_known,
+    GROUP, Image, ImageImportStatus, ImageStream, ImageStreamImport, ImageStreamImportStatus,
+    RepositoryImportSpec, well_known,
 };
 use machinery::meta::Status;
 use machinery::status::{ApiError, GroupResource};
@@ -23,7 +24,7 @@ use super::plan::{self, Entry, Mode, Plan, Preference, Repository, Source, Wante
 use super::registries::{Mirrors, Registries};
 use super::repo::AskError;
 use super::seam::{Held, Surroundings};
-use super::{failure, validate};
+use super::{attached, failure, validate};
 
 const IMPORTS: GroupResource<'static> = GroupResource::new(GROUP, "imagestreamimports");
 
@@ -45,12 +46,15 @@ pub async fn run(
     let registries = &around.registries()?;
     let held_now = held.as_ref();
     let round = Round { around, held: held_now, request: &request, lane, now: around.now(), registries };
-    let first = round.go(&keyring(around, namespace)).await;
-    request.status = retry_without_secrets(round, first).await;
+    let secrets = keyring(around, namespace);
+    let first = round.go(&secrets).await;
+    let status = retry_without_secrets(round, first).await;
+    let beside = round.look_beside(&status, &secrets).await;
+    request.status = status;
     if !request.spec.import {
         return Ok(request);
     }
-    store(around, held.as_ref(), namespace, request).await
+    store(around, held.as_ref(), namespace, request, &beside).await
 }
 
 /// Gives the request the identity that its answer shows.
@@ -151,6 +155,31 @@ impl Round<'_> {
             _ => None,
         };
         ImageStreamImportStatus { import: None, repository, images }
+    }
+
+    /// What is kept beside the images that were brought, where that is wanted.
+    async fn look_beside(
+        &self,
+        status: &ImageStreamImportStatus,
+        secrets: &Secrets,
+    ) -> Vec<ImageImportStatus> {
+        let stream = self.held.map(|held| &held.stream);
+        let wanted = attached::wanted(self.request, status, stream, self.registries);
+        let each =
+            wanted.iter().flat_map(|(source, digest)| attached::tags(digest).map(move |tag| (source, tag)));
+        let fetches = each.map(|(source, tag)| async move {
+            let (wanted, platform) = (Wanted::Tag(tag.clone()), &Preference::default());
+            let expected = self.target(source, &tag);
+            let mode = Mode::PreserveOriginal;
+            let job = Job { source, wanted: &wanted, mode, platform, expected, now: self.now };
+            let entry = outcome::beside(source, &tag, &self.fetch(job, secrets).await);
+            if !apply::is_success(&entry) && entry.status.reason != "NotFound" {
+                let (why, repository) = (&entry.status.message, source.name.repository());
+                tracing::warn!(repository, tag, why, "what is kept beside an image could not be imported");
+            }
+            entry
+        });
+        all(fetches.collect()).await
     }
 
     /// Where each fetch's target points now.
@@ -341,10 +370,12 @@ async fn store(
     held: Option<&Held>,
     namespace: &str,
     mut request: ImageStreamImport,
+    beside: &[ImageImportStatus],
 ) -> Result<ImageStreamImport, ApiError> {
     let now = around.now();
     let base = apply::subject(held.map(|held| &held.stream), namespace, &request.metadata.name);
     let applied = apply::apply(&base, held.is_some(), &request.spec, &request.status, now);
+    let applied = apply::attach(applied, beside, now);
     let Applied { stream, changed, images } = applied;
     let missing = images.iter().any(|image| around.image(&image.metadata.name).is_none());
     let stored = if changed || missing {

@@ -9,6 +9,7 @@
 //! meantime, fails as a whole. Every future here may be dropped at any time; nothing is stored before the last stage.
 
 pub mod apply;
+pub mod attached;
 pub mod budget;
 pub mod convert;
 pub mod engine;

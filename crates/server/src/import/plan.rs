@@ -216,7 +216,11 @@ fn repository(spec: &RepositoryImportSpec, registries: &Registries) -> Repositor
     }
 }
 
-fn locate(name: &str, insecure: bool, registries: &Registries) -> Result<(Reference, Source), Entry> {
+pub(super) fn locate(
+    name: &str,
+    insecure: bool,
+    registries: &Registries,
+) -> Result<(Reference, Source), Entry> {
     let reference = match Reference::parse(name) {
         Ok(reference) => reference,
         // Let through by validation, for old clients; no registry can be asked for it.

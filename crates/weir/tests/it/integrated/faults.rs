@@ -31,7 +31,7 @@ const LAYER: usize = 1_200_000;
 pub(super) struct Image {
     pub(super) layer: Vec<u8>,
     pub(super) config: Vec<u8>,
-    manifest: Vec<u8>,
+    pub(super) manifest: Vec<u8>,
 }
 
 impl Image {
@@ -96,21 +96,31 @@ fn audit(data: &Path) -> usize {
     checked
 }
 
-/// Makes an image upstream and a stream here whose tag is imported from it.
-pub(super) async fn imported(world: &World, upstream: &Registries, image: &Image, name: &str) {
+/// Pushes blobs and a manifest to the open registry elsewhere.
+pub(super) async fn push_elsewhere(
+    upstream: &Registries,
+    repository: &str,
+    reference: &str,
+    blobs: &[&[u8]],
+    (kind, manifest): (&str, &[u8]),
+) {
     let api = Api::new(&format!("http://{}", upstream.open.host), None, None);
-    for blob in [&image.layer, &image.config] {
-        let started = api.must(Request::new("POST", format!("/v2/storm/{name}/blobs/uploads/"))).await;
+    for blob in blobs {
+        let started = api.must(Request::new("POST", format!("/v2/{repository}/blobs/uploads/"))).await;
         let location = started.header_values("location").remove(0);
         let path = format!("{}&digest={}", local(&location), digest(blob));
-        let put = Request { body: Some(blob.clone()), ..Request::new("PUT", path) };
+        let put = Request { body: Some(blob.to_vec()), ..Request::new("PUT", path) };
         api.must(put.header("Content-Type", "application/octet-stream")).await;
     }
-    let put = Request {
-        body: Some(image.manifest.clone()),
-        ..Request::new("PUT", format!("/v2/storm/{name}/manifests/v1"))
-    };
-    api.must(put.header("Content-Type", OCI)).await;
+    let path = format!("/v2/{repository}/manifests/{reference}");
+    let put = Request { body: Some(manifest.to_vec()), ..Request::new("PUT", path) };
+    api.must(put.header("Content-Type", kind)).await;
+}
+
+/// Makes an image upstream and a stream here whose tag is imported from it.
+pub(super) async fn imported(world: &World, upstream: &Registries, image: &Image, name: &str) {
+    let blobs = [&image.layer[..], &image.config[..]];
+    push_elsewhere(upstream, &format!("storm/{name}"), "v1", &blobs, (OCI, &image.manifest)).await;
     let body = json!({
         "kind": "ImageStreamImport", "apiVersion": "image.openshift.io/v1", "metadata": {"name": name},
         "spec": {"import": true, "images": [{

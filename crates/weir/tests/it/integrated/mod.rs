@@ -1,5 +1,6 @@
 //! The integrated registry, as clients see it: recorded conversations, pull-through, real clients, faults.
 
+mod attached;
 mod cases;
 mod clients;
 mod content;
