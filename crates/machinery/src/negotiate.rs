@@ -123,18 +123,20 @@ impl Accepted {
         }
     }
 
-    /// Refuses the metadata form of one object for a list and the reverse. `type_name` is the kind, as
+    /// Refuses the metadata form of one object for a list and the reverse. `type_name` says the kind, as
     /// `image.ImageStream`; of a list, `image.ImageStreamList`.
     ///
     /// # Errors
     /// 406.
-    pub fn check_shape(&self, is_list: bool, type_name: &str) -> Result<(), ApiError> {
+    pub fn check_shape(&self, is_list: bool, type_name: impl FnOnce() -> String) -> Result<(), ApiError> {
         match (self.form, is_list) {
             (Form::Metadata(_), true) => Err(ApiError::not_acceptable(format!(
-                "you requested PartialObjectMetadata, but the requested object is a list (*{type_name})"
+                "you requested PartialObjectMetadata, but the requested object is a list (*{})",
+                type_name()
             ))),
             (Form::MetadataList(_), false) => Err(ApiError::not_acceptable(format!(
-                "you requested PartialObjectMetadataList, but the requested object is not a list (*{type_name})"
+                "you requested PartialObjectMetadataList, but the requested object is not a list (*{})",
+                type_name()
             ))),
             _ => Ok(()),
         }
@@ -149,15 +151,16 @@ struct Clause<'a> {
     parameters: &'a str,
 }
 
-/// Chooses the form of an answer.
+/// Chooses the form of an answer. What is offered is asked for only when the header leaves a choice.
 ///
 /// # Errors
 /// 406 when nothing that is offered is accepted.
-pub fn accept(header: Option<&str>, offer: Offer) -> Result<Accepted, ApiError> {
+pub fn accept(header: Option<&str>, offer: impl FnOnce() -> Offer) -> Result<Accepted, ApiError> {
     let header = header.map(str::trim).unwrap_or_default();
-    if header.is_empty() {
+    if header.is_empty() || header == Encoding::Json.media_type() {
         return Ok(Accepted { encoding: Encoding::Json, form: Form::Object, pretty: false });
     }
+    let offer = offer();
     let mut clauses: Vec<Clause<'_>> =
         header.split(',').take(MAX_ACCEPT_CLAUSES).filter_map(Clause::parse).collect();
     if !clauses.iter().any(|clause| ENCODINGS.iter().any(|&encoding| clause.names(encoding))) {
@@ -292,7 +295,7 @@ mod tests {
     const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 
     fn chosen(header: &str, offer: Offer) -> (Encoding, Form) {
-        let accepted = accept(Some(header), offer).unwrap_or_else(|error| panic!("{header}: {error}"));
+        let accepted = accept(Some(header), || offer).unwrap_or_else(|error| panic!("{header}: {error}"));
         (accepted.encoding, accepted.form)
     }
 
@@ -331,19 +334,19 @@ mod tests {
     fn discovery_says_its_form_in_the_content_type() {
         let offer = Offer { discovery: true, ..Offer::default() };
         let header = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
-        let accepted = accept(Some(header), offer).unwrap();
+        let accepted = accept(Some(header), || offer).unwrap();
         assert_eq!(accepted.form, Form::Discovery(DiscoveryVersion::V2));
         assert_eq!(
             accepted.content_type(),
             "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
         );
-        assert_eq!(accept(Some(header), ALL).unwrap().form, Form::Object);
+        assert_eq!(accept(Some(header), || ALL).unwrap().form, Form::Object);
     }
 
     #[test]
     fn what_cannot_be_had_is_not_acceptable() {
         let check = |header: &str, offer: Offer, want: &str, details: Option<StatusDetails>| {
-            let error = accept(Some(header), offer).unwrap_err();
+            let error = accept(Some(header), || offer).unwrap_err();
             assert_eq!((error.code(), error.to_string().as_str()), (406, want), "{header}");
             assert_eq!(error.0.details, details);
         };
@@ -372,14 +375,14 @@ mod tests {
     fn metadata_forms_must_fit_what_is_asked_for() {
         let accepted =
             Accepted { encoding: Encoding::Json, form: Form::Metadata(MetaVersion::V1), pretty: false };
-        accepted.check_shape(false, "image.ImageStream").unwrap();
+        accepted.check_shape(false, || "image.ImageStream".to_owned()).unwrap();
         assert_eq!(
-            accepted.check_shape(true, "image.ImageStreamList").unwrap_err().to_string(),
+            accepted.check_shape(true, || "image.ImageStreamList".to_owned()).unwrap_err().to_string(),
             "you requested PartialObjectMetadata, but the requested object is a list (*image.ImageStreamList)"
         );
         let accepted = Accepted { form: Form::MetadataList(MetaVersion::V1), ..accepted };
         assert_eq!(
-            accepted.check_shape(false, "image.ImageStream").unwrap_err().to_string(),
+            accepted.check_shape(false, || "image.ImageStream".to_owned()).unwrap_err().to_string(),
             "you requested PartialObjectMetadataList, but the requested object is not a list (*image.ImageStream)"
         );
     }
@@ -405,7 +408,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_header_is_answered(header in "[a-z/;=*,. 0-9]{0,60}") {
-            let _ = accept(Some(&header), ALL);
+            let _ = accept(Some(&header), || ALL);
         }
     }
 }

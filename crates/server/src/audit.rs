@@ -11,14 +11,16 @@
 //! by one: after a crash the last moments may be missing.
 
 use std::borrow::Cow;
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
+use machinery::json;
+use machinery::request::RequestInfo;
 use prometheus_client::metrics::counter::Counter;
-use serde::Serialize;
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
@@ -43,8 +45,7 @@ pub struct Audit {
 }
 
 /// What was decided about a request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Decision {
     /// Nothing: it could not be read, or there was no place for it.
     #[default]
@@ -57,29 +58,15 @@ pub enum Decision {
     Allow,
 }
 
-/// What a request was about.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Target {
-    /// The verb.
-    pub verb: &'static str,
-    /// API group, empty for the core group and for plain paths.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub group: String,
-    /// Resource, empty for plain paths.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub resource: String,
-    /// Subresource.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub subresource: String,
-    /// Namespace.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub namespace: String,
-    /// The object's name, where the request names one.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub name: String,
-    /// The path, for what is no resource; without its query.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub path: String,
+impl Decision {
+    fn as_str(self) -> &'static str {
+        match self {
+            Decision::None => "none",
+            Decision::Unauthenticated => "unauthenticated",
+            Decision::Forbid => "forbid",
+            Decision::Allow => "allow",
+        }
+    }
 }
 
 /// Everything that a line says.
@@ -94,7 +81,7 @@ pub struct Entry<'a> {
     /// Where from.
     pub source: Option<SocketAddr>,
     /// What it was about, if it could be read.
-    pub target: &'a Target,
+    pub info: Option<&'a RequestInfo<'static>>,
     /// What was decided.
     pub decision: Decision,
     /// The answer's code; [`GONE`] when nobody waited for it.
@@ -103,63 +90,82 @@ pub struct Entry<'a> {
     pub latency: Duration,
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
-    time: String,
-    id: Cow<'a, str>,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    user: Cow<'a, str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    groups: Vec<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    impersonator: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    source: Option<SocketAddr>,
-    #[serde(flatten)]
-    target: &'a Target,
-    decision: Decision,
-    code: u16,
-    seconds: f64,
-}
-
 impl Entry<'_> {
-    /// The line, with its end.
+    /// The line, with its end. It is written for every request, so its fields are put down one by one.
     fn line(&self) -> Vec<u8> {
-        let actor = self.actor;
-        let groups = actor.map(|actor| actor.groups.as_slice()).unwrap_or_default();
-        let line = Line {
-            time: format!("{:.6}", self.time),
-            id: clip(self.id),
-            user: clip(actor.map(|actor| actor.user.as_str()).unwrap_or_default()),
-            groups: groups.iter().take(AUDIT_GROUPS).map(|group| clip(group)).collect(),
-            impersonator: actor.and_then(|actor| actor.impersonator.as_deref()).map(clip),
-            source: self.source,
-            target: self.target,
-            decision: self.decision,
-            code: self.code,
-            // Whole microseconds: more digits would only be noise.
-            seconds: (self.latency.as_secs_f64() * 1e6).round() / 1e6,
-        };
-        let mut bytes = Vec::with_capacity(512);
-        serde_json::to_writer(&mut bytes, &line).expect("a line has only string keys and plain values");
-        bytes.push(b'\n');
-        bytes
+        let mut line = Line(Vec::with_capacity(512));
+        line.0.extend_from_slice(b"{\"time\":\"");
+        TIME.print_timestamp(&self.time, &mut line.0).expect("a vector takes everything");
+        line.0.push(b'"');
+        line.text("id", self.id);
+        if let Some(actor) = self.actor {
+            line.text_if_any("user", &actor.user);
+            line.texts("groups", &actor.groups);
+            line.text_if_any("impersonator", actor.impersonator.as_deref().unwrap_or_default());
+        }
+        if let Some(source) = self.source {
+            line.display("source", format_args!("\"{source}\""));
+        }
+        if let Some(info) = self.info {
+            line.text("verb", info.verb.as_str());
+            line.text_if_any("group", &info.group);
+            line.text_if_any("resource", &info.resource);
+            line.text_if_any("subresource", &info.subresource);
+            line.text_if_any("namespace", &info.namespace);
+            line.text_if_any("name", info.target_name());
+            // Of what is no resource; without its query.
+            line.text_if_any("path", if info.is_resource { "" } else { &info.path });
+        }
+        line.text("decision", self.decision.as_str());
+        line.display("code", format_args!("{}", self.code));
+        // Whole microseconds: more digits would only be noise.
+        let micros = self.latency.as_micros() + u128::from(self.latency.subsec_nanos() % 1000 >= 500);
+        line.display("seconds", format_args!("{}.{:06}", micros / 1_000_000, micros % 1_000_000));
+        line.0.extend_from_slice(b"}\n");
+        line.0
     }
 }
 
-impl Target {
-    /// What a request is about.
-    pub fn of(info: &machinery::request::RequestInfo<'_>) -> Target {
-        let path = if info.is_resource { String::new() } else { clip(&info.path).into_owned() };
-        Target {
-            verb: info.verb.as_str(),
-            group: clip(&info.group).into_owned(),
-            resource: clip(&info.resource).into_owned(),
-            subresource: clip(&info.subresource).into_owned(),
-            namespace: clip(&info.namespace).into_owned(),
-            name: clip(info.target_name()).into_owned(),
-            path,
+/// Times have microseconds.
+const TIME: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+
+/// The object of a line while it is written; every field comes after another one.
+struct Line(Vec<u8>);
+
+impl Line {
+    fn key(&mut self, key: &str) {
+        self.0.extend_from_slice(b",\"");
+        self.0.extend_from_slice(key.as_bytes());
+        self.0.extend_from_slice(b"\":");
+    }
+
+    fn text(&mut self, key: &str, text: &str) {
+        self.key(key);
+        json::compact_into(&mut self.0, &*clip(text));
+    }
+
+    fn text_if_any(&mut self, key: &str, text: &str) {
+        if !text.is_empty() {
+            self.text(key, text);
         }
+    }
+
+    fn texts(&mut self, key: &str, texts: &[String]) {
+        if texts.is_empty() {
+            return;
+        }
+        self.key(key);
+        for (index, text) in texts.iter().take(AUDIT_GROUPS).enumerate() {
+            self.0.push(if index == 0 { b'[' } else { b',' });
+            json::compact_into(&mut self.0, &*clip(text));
+        }
+        self.0.push(b']');
+    }
+
+    /// A value that is JSON as it is displayed.
+    fn display(&mut self, key: &str, value: std::fmt::Arguments<'_>) {
+        self.key(key);
+        self.0.write_fmt(value).expect("a vector takes everything");
     }
 }
 
@@ -346,18 +352,18 @@ mod tests {
         }
     }
 
-    fn target() -> Target {
+    fn info() -> RequestInfo<'static> {
         let path = "/apis/image.openshift.io/v1/namespaces/a/imagestreams/s/layers";
-        Target::of(&machinery::request::RequestInfo::parse("GET", path, "token=hush").unwrap())
+        RequestInfo::parse("GET", path, "token=hush").unwrap().into_owned()
     }
 
-    fn entry<'a>(actor: &'a Actor, target: &'a Target) -> Entry<'a> {
+    fn entry<'a>(actor: &'a Actor, info: &'a RequestInfo<'static>) -> Entry<'a> {
         Entry {
             time: "2026-03-01T10:00:00.123456789Z".parse().unwrap(),
             id: "r-1",
             actor: Some(actor),
             source: Some("10.0.0.1:4711".parse().unwrap()),
-            target,
+            info: Some(info),
             decision: Decision::Allow,
             code: 200,
             latency: Duration::from_nanos(1_234_567),
@@ -370,8 +376,8 @@ mod tests {
 
     #[test]
     fn a_line_says_who_did_what_from_where_and_what_became_of_it() {
-        let (actor, target) = (actor(), target());
-        let line = entry(&actor, &target).line();
+        let (actor, info) = (actor(), info());
+        let line = entry(&actor, &info).line();
         assert_eq!(line.iter().filter(|&&byte| byte == b'\n').count(), 1);
         let want = json!({
             "time": "2026-03-01T10:00:00.123456Z", "id": "r-1", "user": "eva",
@@ -384,10 +390,8 @@ mod tests {
 
     #[test]
     fn plain_paths_are_named_without_their_query() {
-        let info =
-            machinery::request::RequestInfo::parse("POST", "/oauth/token", "code=hush&state=x").unwrap();
-        let target = Target::of(&info);
-        let line = Entry { actor: None, source: None, ..entry(&actor(), &target) }.line();
+        let info = RequestInfo::parse("POST", "/oauth/token", "code=hush&state=x").unwrap();
+        let line = Entry { actor: None, source: None, ..entry(&actor(), &info) }.line();
         let line: Value = serde_json::from_slice(&line).unwrap();
         assert_eq!((&line["path"], &line["verb"]), (&json!("/oauth/token"), &json!("post")));
         assert!(!line.to_string().contains("hush"));
@@ -398,8 +402,8 @@ mod tests {
         let mut actor = actor();
         actor.user = format!("a\nb{}", "ü".repeat(AUDIT_FIELD));
         actor.groups = vec!["g".into(); AUDIT_GROUPS + 1];
-        let target = target();
-        let line = entry(&actor, &target).line();
+        let info = info();
+        let line = entry(&actor, &info).line();
         assert_eq!(line.iter().filter(|&&byte| byte == b'\n').count(), 1);
         let line: Value = serde_json::from_slice(&line).unwrap();
         assert!(line["user"].as_str().unwrap().len() <= AUDIT_FIELD + "…".len());
@@ -411,15 +415,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dropped = Counter::default();
         let audit = Audit::start(&settings(100, 5), dir.path(), dropped.clone()).await.unwrap();
-        let (actor, target) = (actor(), target());
+        let (actor, info) = (actor(), info());
         for _ in 0..1000 {
-            audit.write(&entry(&actor, &target));
+            audit.write(&entry(&actor, &info));
         }
         assert!(audit.finish(Duration::from_secs(60)).await);
         let text = fs::read_to_string(dir.path().join("audit.log")).unwrap();
         assert_eq!((text.lines().count(), dropped.get()), (1000, 0));
         assert!(text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
-        audit.write(&entry(&actor, &target));
+        audit.write(&entry(&actor, &info));
         assert_eq!(dropped.get(), 1, "what comes too late is counted");
     }
 
@@ -428,10 +432,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dropped = Counter::default();
         let audit = Audit::start(&settings(100, 5), dir.path(), dropped.clone()).await.unwrap();
-        let (actor, target) = (actor(), target());
+        let (actor, info) = (actor(), info());
         // Nothing is awaited here, so the writer of this one-threaded runtime cannot take any away.
         for _ in 0..AUDIT_QUEUE + 7 {
-            audit.write(&entry(&actor, &target));
+            audit.write(&entry(&actor, &info));
         }
         assert_eq!(dropped.get(), 7);
         assert!(audit.finish(Duration::from_secs(60)).await);
@@ -468,7 +472,7 @@ mod tests {
         off.log = "off".into();
         let audit = Audit::start(&off, dir.path(), Counter::default()).await.unwrap();
         assert!(!audit.is_on());
-        audit.write(&entry(&actor(), &target()));
+        audit.write(&entry(&actor(), &info()));
         assert!(audit.finish(Duration::from_secs(1)).await);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
         off.log = "missing/folder/audit.log".into();

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha512};
 
 use crate::body::Body;
 use crate::resource::{RESOURCES, Resource};
-use crate::{gzip, limits};
+use crate::{gzip, limits, respond};
 
 /// What clients may do with a document that they have.
 const ASK_AGAIN: &str = "no-cache, private";
@@ -99,15 +99,10 @@ pub fn paths() -> Vec<String> {
     plain().keys().cloned().chain(fixed).chain(v3).collect()
 }
 
-fn accepted(headers: &HeaderMap) -> String {
-    let values = headers.get_all(header::ACCEPT);
-    values.iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",")
-}
-
 /// The list of groups, or everything in one document for clients that know that form.
 fn groups(path: &str, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
     let offer = Offer { discovery: true, ..Offer::default() };
-    let accepted = negotiate::accept(Some(&accepted(headers)), offer)?;
+    let accepted = negotiate::accept(Some(&respond::accept(headers)), || offer)?;
     let core = path == "/api";
     Ok(match accepted.form {
         Form::Discovery(version) => {
@@ -164,7 +159,7 @@ fn v2(headers: &HeaderMap) -> Response<Body> {
     static JSON: OnceLock<Document> = OnceLock::new();
     static PROTOBUF: OnceLock<Document> = OnceLock::new();
     let made = || openapi::v2(table(), crate::routes::git_version());
-    let wanted = accepted(headers);
+    let wanted = respond::accept(headers);
     let protobuf = wanted.split(',').map(|clause| clause.split(';').next().unwrap_or_default().trim());
     let document = if protobuf.into_iter().any(|name| name == V2_ASKED || name == V2_SENT) {
         PROTOBUF.get_or_init(|| Document::new(openapi::v2_protobuf(&made()), V2_SENT))

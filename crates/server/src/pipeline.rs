@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use machinery::request::{RequestInfo, Verb};
@@ -18,14 +18,14 @@ use machinery::status::ApiError;
 use tokio::time::Instant;
 use tracing::{debug, error};
 
-use crate::audit::{self, Decision, Target};
+use crate::audit::{self, Decision};
 use crate::auth::{self, Actor, oauth};
 use crate::body::Body;
 use crate::context::Ctx;
 use crate::fairness::{Kind, Place};
 use crate::listen::{Answer, Handler, Peer};
 use crate::metrics::Counted;
-use crate::resource;
+use crate::resource::{self, Resource};
 use crate::rest::{self, Call};
 use crate::{gzip, hooks, limits, respond, routes};
 
@@ -57,7 +57,7 @@ struct Seen<'a> {
     source: Option<SocketAddr>,
     request_id: String,
     counted: Counted,
-    target: Target,
+    info: Option<Arc<RequestInfo<'static>>>,
     actor: Option<Arc<Actor>>,
     decision: Decision,
     code: u16,
@@ -71,7 +71,7 @@ impl<'a> Seen<'a> {
             source: peer.address,
             request_id,
             counted: Counted::default(),
-            target: Target::default(),
+            info: None,
             actor: None,
             decision: Decision::None,
             code: audit::GONE,
@@ -93,7 +93,7 @@ impl Drop for Seen<'_> {
                 id: &self.request_id,
                 actor: self.actor.as_deref(),
                 source: self.source,
-                target: &self.target,
+                info: self.info.as_deref(),
                 decision: self.decision,
                 code: self.code,
                 latency,
@@ -104,25 +104,26 @@ impl Drop for Seen<'_> {
 
 impl Pipeline {
     async fn answer(&self, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
-        let mut seen = Seen::new(&self.ctx, peer, request_id(&self.ctx, &request));
-        let manner = respond::Manner::of(request.uri().query().unwrap_or_default(), request.headers());
-        let gzip = gzip::is_wanted(request.headers());
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let result = self.run(peer, request, &mut seen).await;
+        let (mut parts, incoming) = request.into_parts();
+        let headers = Arc::new(std::mem::take(&mut parts.headers));
+        let mut seen = Seen::new(&self.ctx, peer, request_id(&self.ctx, &headers));
+        let (method, path) = (&parts.method, parts.uri.path());
+        let result = self.run(peer, &parts, &headers, incoming, &mut seen).await;
         let mut response = result.unwrap_or_else(|error| {
+            let manner = respond::Manner::of(parts.uri.query().unwrap_or_default(), &headers);
             if error.code() >= 500 {
                 let (request_id, user) = (&seen.request_id, seen.user());
                 error!(%method, path, request_id, user, %error, "request failed");
             }
             respond::error(&error, manner)
         });
-        if gzip {
+        if gzip::is_wanted(&headers) {
             response = gzip::answer(response);
         }
         seen.code = response.status().as_u16();
         let (code, seconds) = (seen.code, seen.start.elapsed().as_secs_f64());
         debug!(%method, path, code, seconds, user = seen.user(), request_id = seen.request_id, "request");
-        if method == http::Method::HEAD {
+        if *method == http::Method::HEAD {
             without_body(&mut response);
         }
         let headers = response.headers_mut();
@@ -136,22 +137,23 @@ impl Pipeline {
     async fn run(
         &self,
         peer: &Peer,
-        request: Request<Incoming>,
+        parts: &http::request::Parts,
+        headers: &Arc<HeaderMap>,
+        incoming: Incoming,
         seen: &mut Seen<'_>,
     ) -> Result<Response<Body>, ApiError> {
-        let (parts, incoming) = request.into_parts();
         let query = parts.uri.query().unwrap_or_default();
         let info = RequestInfo::parse(parts.method.as_str(), parts.uri.path(), query)
             .map_err(|bad| ApiError::bad_request(bad.to_string()))?;
-        seen.counted = counted(&info);
-        if self.ctx.audit.is_on() {
-            seen.target = Target::of(&info);
-        }
+        let info = Arc::new(info.into_owned());
+        seen.info = Some(Arc::clone(&info));
+        let resource = resource::find(&info.group, &info.version, &info.resource, &info.subresource);
+        seen.counted = counted(&info, resource);
         if let Some(name) = hooks::called(parts.uri.path()) {
             let asked = hooks::Asked {
                 name,
                 query,
-                headers: &parts.headers,
+                headers: headers,
                 source: peer.address.map(|address| address.ip()),
             };
             return self.hook(&parts.method, &asked, incoming).await;
@@ -163,43 +165,42 @@ impl Pipeline {
                 method: &parts.method,
                 path: parts.uri.path(),
                 query,
-                headers: &parts.headers,
-                host: host(&parts),
+                headers: headers,
+                host: host(parts, headers),
                 body: &body,
             };
             return Ok(oauth::answer(&self.ctx, peer, asked).await?.unwrap_or_else(routes::not_found));
         }
         seen.decision = Decision::Unauthenticated;
-        auth::prepare(&self.ctx, &parts.headers).await;
-        let actor = auth::authenticate(&self.ctx, peer, &parts.headers)?;
+        auth::prepare(&self.ctx, headers).await;
+        let actor = auth::authenticate(&self.ctx, peer, headers)?;
         seen.decision = Decision::None;
         let place = place.claim(&actor.user)?;
         seen.decision = Decision::Forbid;
-        if parts.headers.keys().any(|name| name.as_str().starts_with("impersonate-")) {
+        if headers.keys().any(|name| name.as_str().starts_with("impersonate-")) {
             seen.actor = Some(Arc::new(actor.clone()));
         }
-        let mut actor = auth::impersonate(&self.ctx, actor, &parts.headers)?;
+        let mut actor = auth::impersonate(&self.ctx, actor, headers)?;
         seen.request_id.clone_into(&mut actor.request_id);
         let actor = Arc::new(actor);
         seen.actor = Some(Arc::clone(&actor));
         auth::authorize(&self.ctx, &actor, &info)?;
         seen.decision = Decision::Allow;
         if !info.is_resource {
-            let answered = routes::answer(&self.ctx, &info, query, &parts.headers)?;
+            let answered = routes::answer(&self.ctx, &info, query, headers)?;
             return Ok(answered.unwrap_or_else(routes::not_found));
         }
-        let resource = resource::find(&info.group, &info.version, &info.resource, &info.subresource)
+        let resource = resource
             .filter(|resource| !info.has_more && (resource.namespaced || !in_namespace(&info)))
             .ok_or_else(ApiError::no_such_path)?;
-        let info = info.into_owned();
-        let accepted = rest::form(resource, &info, &parts.headers)?;
+        let accepted = rest::form(resource, &info, headers)?;
         let body = if info.verb.is_read_only() { Bytes::new() } else { read_body(incoming).await? };
         let call = Call {
             ctx: Arc::clone(&self.ctx),
             resource,
             actor,
             query: query.to_owned(),
-            headers: parts.headers,
+            headers: Arc::clone(headers),
             body,
             accepted,
             warnings: Arc::default(),
@@ -237,8 +238,8 @@ impl Pipeline {
 }
 
 /// The server's name as the client wrote it.
-fn host(parts: &http::request::Parts) -> &str {
-    let header = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok());
+fn host<'a>(parts: &'a http::request::Parts, headers: &'a HeaderMap) -> &'a str {
+    let header = headers.get(header::HOST).and_then(|value| value.to_str().ok());
     parts.uri.authority().map(http::uri::Authority::as_str).or(header).unwrap_or_default()
 }
 
@@ -255,20 +256,16 @@ fn in_namespace(info: &RequestInfo<'_>) -> bool {
     !info.namespace.is_empty() && info.resource != "namespaces"
 }
 
-fn counted(info: &RequestInfo<'_>) -> Counted {
+fn counted(info: &RequestInfo<'_>, resource: Option<&'static Resource>) -> Counted {
     let verb = info.verb.as_str();
-    match resource::find(&info.group, &info.version, &info.resource, &info.subresource) {
-        Some(resource) => {
-            let (plural, subresource) = resource.plural.split_once('/').unwrap_or((resource.plural, ""));
-            Counted { verb, group: resource.group, resource: plural, subresource }
-        }
-        None => Counted { verb, ..Counted::default() },
-    }
+    let Some(found) = resource else { return Counted { verb, ..Counted::default() } };
+    let (resource, subresource) = found.names();
+    Counted { verb, group: found.group, resource, subresource }
 }
 
 /// The caller's own id when it looks like one, else a new one.
-fn request_id(ctx: &Ctx, request: &Request<Incoming>) -> String {
-    let given = request.headers().get("audit-id").and_then(|value| value.to_str().ok());
+fn request_id(ctx: &Ctx, headers: &HeaderMap) -> String {
+    let given = headers.get("audit-id").and_then(|value| value.to_str().ok());
     match given {
         Some(id) if !id.is_empty() && id.len() <= 64 && id.bytes().all(|b| b.is_ascii_graphic()) => {
             id.to_owned()

@@ -2,6 +2,9 @@
 //!
 //! The entries feed discovery, routing, tables, authorization and storage; nothing else lists resources.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use crate::admission::kinds as core;
 use crate::auth::oauth;
 use crate::auth::rbac::{self, kinds};
@@ -181,24 +184,33 @@ impl Resource {
         !matches!(self.source, Source::View(_))
     }
 
+    /// The plural name and the subresource (or nothing).
+    pub fn names(&self) -> (&'static str, &'static str) {
+        self.plural.split_once('/').unwrap_or((self.plural, ""))
+    }
+
     /// The prefix of the keys of all its objects.
     pub fn prefix(&self) -> String {
-        let group = if self.group.is_empty() { "core" } else { self.group };
-        format!("/{group}/{}/", self.plural)
+        self.path(&[])
     }
 
     /// The prefix of the keys in one namespace; all when `namespace` is empty.
     pub fn prefix_in(&self, namespace: &str) -> String {
-        if namespace.is_empty() { self.prefix() } else { format!("{}{namespace}/", self.prefix()) }
+        if namespace.is_empty() { self.prefix() } else { self.path(&[namespace, "/"]) }
     }
 
     /// The key of one object.
     pub fn key(&self, namespace: &str, name: &str) -> String {
-        if self.namespaced {
-            format!("{}{namespace}/{name}", self.prefix())
-        } else {
-            format!("{}{name}", self.prefix())
+        if self.namespaced { self.path(&[namespace, "/", name]) } else { self.path(&[name]) }
+    }
+
+    fn path(&self, rest: &[&str]) -> String {
+        let group = if self.group.is_empty() { "core" } else { self.group };
+        let mut path = String::with_capacity(128);
+        for part in ["/", group, "/", self.plural, "/"].iter().chain(rest) {
+            path.push_str(part);
         }
+        path
     }
 }
 
@@ -569,21 +581,29 @@ pub static RESOURCES: &[Resource] = &[
     ),
 ];
 
+/// The entries by their plural names, without subresources: every request looks several up.
+static BY_PLURAL: LazyLock<HashMap<&str, Vec<&Resource>>> = LazyLock::new(|| {
+    let mut all: HashMap<&str, Vec<&Resource>> = HashMap::new();
+    for entry in RESOURCES {
+        all.entry(entry.names().0).or_default().push(entry);
+    }
+    all
+});
+
 /// The entry of a resource (or, with a subresource, of that).
 pub fn find(group: &str, version: &str, resource: &str, subresource: &str) -> Option<&'static Resource> {
-    RESOURCES.iter().find(|entry| {
-        entry.group == group
-            && entry.version == version
-            && match entry.plural.split_once('/') {
-                None => subresource.is_empty() && entry.plural == resource,
-                Some((plural, sub)) => plural == resource && sub == subresource,
-            }
-    })
+    let entries = BY_PLURAL.get(resource)?;
+    let found = entries.iter().find(|entry| {
+        entry.group == group && entry.version == version && entry.names().1 == subresource
+    });
+    found.copied()
 }
 
 /// The entry of stored images.
 pub fn images() -> &'static Resource {
-    find(IMAGE.0, IMAGE.1, "images", "").expect("the table lists images")
+    static IMAGES: LazyLock<&Resource> =
+        LazyLock::new(|| find(IMAGE.0, IMAGE.1, "images", "").expect("the table lists images"));
+    &IMAGES
 }
 
 /// The entries of the objects that say which registries are blocked, insecure or mirrored.
@@ -601,7 +621,9 @@ pub fn registry_configuration() -> RegistryConfiguration {
 
 /// The entry of stored streams.
 pub fn streams() -> &'static Resource {
-    find(IMAGE.0, IMAGE.1, "imagestreams", "").expect("the table lists streams")
+    static STREAMS: LazyLock<&Resource> =
+        LazyLock::new(|| find(IMAGE.0, IMAGE.1, "imagestreams", "").expect("the table lists streams"));
+    &STREAMS
 }
 
 /// The entry of namespaces.

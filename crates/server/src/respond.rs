@@ -48,14 +48,19 @@ impl Manner {
     /// As a request asks for it, whatever it is about; JSON when it asks for what a failure has no form for.
     pub fn of(query: &str, headers: &HeaderMap) -> Manner {
         let offer = negotiate::Offer { protobuf: true, ..negotiate::Offer::default() };
-        let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        let accept: Vec<&str> = accept.collect();
-        let accepted = negotiate::accept(Some(&accept.join(",")), offer);
+        let accepted = negotiate::accept(Some(&accept(headers)), || offer);
         Manner {
             pretty: Pretty::of(query, headers),
             encoding: accepted.map_or(Encoding::Json, |accepted| accepted.encoding),
         }
     }
+}
+
+/// What a client accepts: several headers mean the same as one with commas.
+pub fn accept(headers: &HeaderMap) -> Cow<'_, str> {
+    let mut values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let first = values.next().unwrap_or_default();
+    values.fold(Cow::Borrowed(first), |all, next| Cow::Owned(format!("{all},{next}")))
 }
 
 /// Everything that decides how an answer looks.

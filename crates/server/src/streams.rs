@@ -103,13 +103,14 @@ pub fn decode<T: Storable>(entry: &Entry) -> Result<Loaded<T>, ApiError> {
 ///
 /// # Errors
 /// 422 from the rules, 409 when somebody else was faster, 5xx when the store fails.
-pub async fn write(ctx: &Ctx, write: Write<'_>) -> Result<Written, ApiError> {
-    let passed = pass(ctx, &write)?;
-    commit(ctx, &write, passed).await
+pub async fn write(ctx: &Ctx, mut write: Write<'_>) -> Result<Written, ApiError> {
+    let new = std::mem::take(&mut write.new);
+    let passed = pass(ctx, &write, new)?;
+    commit(ctx, write, passed).await
 }
 
 /// Applies the rules.
-fn pass(ctx: &Ctx, write: &Write<'_>) -> Result<Passed, ApiError> {
+fn pass(ctx: &Ctx, write: &Write<'_>, new: ImageStream) -> Result<Passed, ApiError> {
     let lookup = Streams { ctx, actor: write.actor };
     let passage = Passage {
         now: ctx.clock.now(),
@@ -119,18 +120,20 @@ fn pass(ctx: &Ctx, write: &Write<'_>) -> Result<Passed, ApiError> {
         limits: &limits::of_streams(ctx, write.namespace),
     };
     let old = write.old.map(|old| &old.object);
-    let mut passed = stream::pass(old, write.new.clone(), &passage)
+    let mut passed = stream::pass(old, new, &passage)
         .map_err(|errors| stream::invalid(write.name, &errors))?;
     if write.old.is_none() && passed.stream.metadata.uid.is_empty() {
         fill_identity(ctx, passed.stream.metadata_mut());
     }
+    // The version is the store's to give.
+    passed.stream.metadata.resource_version.clear();
     Ok(passed)
 }
 
-async fn commit(ctx: &Ctx, write: &Write<'_>, passed: Passed) -> Result<Written, ApiError> {
-    let mut images = write.images.clone();
+async fn commit(ctx: &Ctx, mut write: Write<'_>, passed: Passed) -> Result<Written, ApiError> {
+    let mut images = std::mem::take(&mut write.images);
     let of = GroupResource::new(machinery::image::GROUP, write.request_resource);
-    let seen = seen_before(ctx, write, &passed).await?;
+    let seen = seen_before(ctx, &write, &passed).await?;
     // An image that another write makes at the same time is found on the second attempt.
     for _ in 0..crate::limits::CONFLICT_RETRIES {
         let (mut txn, known) = with_images(ctx, &mut images)?;
@@ -144,7 +147,7 @@ async fn commit(ctx: &Ctx, write: &Write<'_>, passed: Passed) -> Result<Written,
             if write.old.is_none() {
                 quota::charge_stream(ctx, &mut txn, write.namespace, write.name)?;
             }
-            let rows = ledger_rows(ctx, write, &passed, &images, &seen);
+            let rows = ledger_rows(ctx, &write, &passed, &images, &seen);
             txn.writes.extend(seen.writes());
             let told = outbox::note(ctx, write.namespace, write.name, &rows);
             wakes = told.is_some();
@@ -153,7 +156,7 @@ async fn commit(ctx: &Ctx, write: &Write<'_>, passed: Passed) -> Result<Written,
         }
         if write.dry_run || (unchanged && txn.writes.is_empty()) {
             let revision = write.old.map_or(Revision::ZERO, |old| old.revision);
-            return Ok(written(&passed, revision, images, &known, unchanged));
+            return Ok(written(passed, revision, images, &known, unchanged));
         }
         match ctx.store.commit(txn).await {
             Ok(revision) => {
@@ -167,7 +170,7 @@ async fn commit(ctx: &Ctx, write: &Write<'_>, passed: Passed) -> Result<Written,
                         image.metadata.resource_version = revision.to_string();
                     }
                 }
-                return Ok(written(&passed, at, images, &known, unchanged));
+                return Ok(written(passed, at, images, &known, unchanged));
             }
             Err(CommitError::Conflict { key: lost, .. }) if lost != key => {}
             Err(error) => return Err(commit_failed(&error, of, write.name, write.old.is_none())),
@@ -208,13 +211,13 @@ pub fn fill_identity(ctx: &Ctx, metadata: &mut machinery::meta::ObjectMeta) {
 }
 
 fn written(
-    passed: &Passed,
+    passed: Passed,
     revision: Revision,
     images: Vec<Image>,
     known: &[bool],
     unchanged: bool,
 ) -> Written {
-    let mut stream = passed.stream.clone();
+    let mut stream = passed.stream;
     stream.metadata.resource_version =
         if revision == Revision::ZERO { String::new() } else { revision.to_string() };
     let images = images.into_iter().zip(known.iter().map(|known| !known)).collect();

@@ -24,22 +24,37 @@ pub fn may(
     resource: &str,
     namespace: &str,
     name: &str,
-) -> Decision {
+) -> bool {
     let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     let wanted = Attributes { verb, path: None, group, resource, subresource, namespace, name };
-    review(ctx, actor, &wanted)
+    allow(ctx, actor, &wanted).is_ok()
 }
 
-/// Whether somebody may do what is described.
+/// Whether somebody may do what is described, and why.
 pub fn review(ctx: &Context, actor: &Actor, wanted: &Attributes<'_>) -> Decision {
     let decision = ctx.authorizer.decide(actor, wanted);
-    let is_project = wanted.group == PROJECT_GROUP && wanted.resource == "projects";
-    if decision.allowed || !is_project || wanted.name.is_empty() || !wanted.namespace.is_empty() {
-        return decision;
+    match inside(wanted) {
+        Some(inside) if !decision.allowed => {
+            let again = ctx.authorizer.decide(actor, &inside);
+            if again.allowed { again } else { decision }
+        }
+        _ => decision,
     }
-    // A project is a namespace: what is allowed inside it counts for itself, too.
-    let inside = ctx.authorizer.decide(actor, &Attributes { namespace: wanted.name, ..*wanted });
-    if inside.allowed { inside } else { decision }
+}
+
+/// The same without a reason for what is allowed.
+fn allow(ctx: &Context, actor: &Actor, wanted: &Attributes<'_>) -> Result<(), String> {
+    ctx.authorizer.allow(actor, wanted).or_else(|why| match inside(wanted) {
+        Some(inside) => ctx.authorizer.allow(actor, &inside).map_err(|_| why),
+        None => Err(why),
+    })
+}
+
+/// A project is a namespace: what is allowed inside it counts for itself, too.
+fn inside<'a>(wanted: &Attributes<'a>) -> Option<Attributes<'a>> {
+    let is_project = wanted.group == PROJECT_GROUP && wanted.resource == "projects";
+    (is_project && !wanted.name.is_empty() && wanted.namespace.is_empty())
+        .then_some(Attributes { namespace: wanted.name, ..*wanted })
 }
 
 /// The same as [`may`], as an error when it is not allowed.
@@ -47,8 +62,7 @@ pub fn review(ctx: &Context, actor: &Actor, wanted: &Attributes<'_>) -> Decision
 /// # Errors
 /// 403 in Kubernetes' words.
 pub fn check(ctx: &Context, actor: &Actor, wanted: &Attributes<'_>) -> Result<(), ApiError> {
-    let decision = review(ctx, actor, wanted);
-    if decision.allowed { Ok(()) } else { Err(denied(actor, wanted, &decision.reason)) }
+    allow(ctx, actor, wanted).map_err(|reason| denied(actor, wanted, &reason))
 }
 
 /// Decides whether a caller may make a request.
@@ -64,8 +78,16 @@ pub fn authorize(ctx: &Context, actor: &Actor, info: &RequestInfo<'_>) -> Result
 
 /// Whether a caller may read the images of a stream in another project (`get imagestreams/layers`).
 pub fn may_read_layers(ctx: &Context, actor: &Actor, namespace: &str, stream: &str) -> Decision {
-    let decision = may(ctx, actor, "get", IMAGE_GROUP, "imagestreams/layers", namespace, stream);
-    Decision { allowed: decision.allowed, reason: decision.reason }
+    let wanted = Attributes {
+        verb: "get",
+        group: IMAGE_GROUP,
+        resource: "imagestreams",
+        subresource: "layers",
+        namespace,
+        name: stream,
+        ..Attributes::default()
+    };
+    review(ctx, actor, &wanted)
 }
 
 /// Reviews of OpenShift's own group may be about oneself, which needs no right; only their body tells.

@@ -41,7 +41,18 @@ impl Authorizer {
         Authorizer { cache, state: RwLock::default() }
     }
 
-    /// Whether somebody may do something.
+    /// Whether somebody may do something; without the words for why, which most who ask do not need.
+    ///
+    /// # Errors
+    /// Why not, if there is more to say than that no rule allows it.
+    pub fn allow(&self, actor: &Actor, wanted: &Attributes<'_>) -> Result<(), String> {
+        if actor.is_admin() {
+            return Ok(());
+        }
+        self.with(|policy| policy.search(actor, wanted).map(|_| ()))
+    }
+
+    /// Whether somebody may do something, and why.
     pub fn decide(&self, actor: &Actor, wanted: &Attributes<'_>) -> Decision {
         if actor.is_admin() {
             return Decision { allowed: true, reason: String::new() };

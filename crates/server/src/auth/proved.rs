@@ -1,7 +1,8 @@
 //! Signatures that were found good before: checking one costs more than answering most requests.
 //!
 //! Only good ones are remembered, by a hash of everything that was signed and the signature, for as long as the keys that
-//! proved them count. What a token says (its time, its audience, whose it is) is looked at anew every time.
+//! proved them count, each with what its check made of it. What a token says (its time, its audience, whose it is) is
+//! looked at anew every time.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,41 +11,44 @@ use sha2::{Digest, Sha256};
 use crate::import::lru::Lru;
 use crate::limits;
 
-/// Good signatures of one set of keys.
-pub(super) struct Proved(Mutex<Lru<[u8; 32], ()>>);
+/// Good signatures of one set of keys, with what was found in their messages.
+pub(super) struct Proved<V>(Mutex<Lru<[u8; 32], V>>);
 
-impl Default for Proved {
-    fn default() -> Proved {
+impl<V> Default for Proved<V> {
+    fn default() -> Proved<V> {
         Proved(Mutex::new(Lru::new(limits::PROVED_TOKENS)))
     }
 }
 
-impl std::fmt::Debug for Proved {
+impl<V> std::fmt::Debug for Proved<V> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Proved")
     }
 }
 
-impl Proved {
-    /// Whether `check` finds the signature of this message good, or has found so before.
-    pub(super) fn or_check(&self, message: &str, signature: &[u8], check: impl FnOnce() -> bool) -> bool {
+impl<V: Clone> Proved<V> {
+    /// What `check` finds in this message if its signature is good, or has found before.
+    pub(super) fn or_check(
+        &self,
+        message: &str,
+        signature: &[u8],
+        check: impl FnOnce() -> Option<V>,
+    ) -> Option<V> {
         let hash: [u8; 32] = Sha256::new()
             .chain_update(message.len().to_be_bytes())
             .chain_update(message)
             .chain_update(signature)
             .finalize()
             .into();
-        if self.known().get(&hash).is_some() {
-            return true;
+        if let Some(found) = self.known().get(&hash) {
+            return Some(found.clone());
         }
-        let good = check();
-        if good {
-            self.known().insert(hash, (), 1);
-        }
-        good
+        let found = check()?;
+        self.known().insert(hash, found.clone(), 1);
+        Some(found)
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, Lru<[u8; 32], ()>> {
+    fn known(&self) -> std::sync::MutexGuard<'_, Lru<[u8; 32], V>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -56,10 +60,10 @@ mod tests {
     #[test]
     fn only_good_signatures_are_remembered_and_only_their_own_messages() {
         let proved = Proved::default();
-        assert!(!proved.or_check("m", b"s", || false));
-        assert!(proved.or_check("m", b"s", || true));
-        assert!(proved.or_check("m", b"s", || panic!("it is known")));
-        assert!(!proved.or_check("m", b"t", || false));
-        assert!(!proved.or_check("ms", b"", || false));
+        assert_eq!(proved.or_check("m", b"s", || None), None);
+        assert_eq!(proved.or_check("m", b"s", || Some(1)), Some(1));
+        assert_eq!(proved.or_check("m", b"s", || panic!("it is known")), Some(1));
+        assert_eq!(proved.or_check("m", b"t", || None), None);
+        assert_eq!(proved.or_check("ms", b"", || None), None);
     }
 }

@@ -3,6 +3,8 @@
 //! A token is good as long as its account is: the account must still be there with the identity it had then, and so
 //! must the object that the token is bound to. Nothing about tokens is stored.
 
+use std::sync::Arc;
+
 use machinery::meta::ObjectMeta;
 use machinery::status::ApiError;
 use serde::{Deserialize, Serialize};
@@ -11,7 +13,7 @@ use super::Actor;
 use crate::context::Context;
 use crate::plain::Plain;
 use crate::resource;
-use crate::stored::{Served, Storable};
+use crate::stored::Storable;
 
 /// Who tokens say has made them, and whom they are for when nobody is named.
 pub const ISSUER: &str = "https://kubernetes.default.svc";
@@ -117,7 +119,7 @@ pub fn make(ctx: &Context, request: Request<'_>) -> Result<(String, i64), ApiErr
 
 /// Whose a token is, and for which of `audiences` it is good; `None` for one that is good for nothing.
 pub fn owner(ctx: &Context, token: &str, audiences: &[String]) -> Option<(Actor, Vec<String>)> {
-    let claims: Claims = ctx.authenticator.signer.verify(token)?;
+    let claims: Arc<Claims> = ctx.authenticator.signer.verify(token)?;
     let now = ctx.clock.timestamp().as_second();
     if claims.iss != ISSUER || now >= claims.exp + LEEWAY || now < claims.nbf - LEEWAY {
         return None;
@@ -127,19 +129,21 @@ pub fn owner(ctx: &Context, token: &str, audiences: &[String]) -> Option<(Actor,
     if good_for.is_empty() {
         return None;
     }
-    let Private { namespace, pod, secret, serviceaccount: account } = claims.kubernetes;
+    let Private { namespace, pod, secret, serviceaccount: account } = &claims.kubernetes;
+    let snapshot = ctx.cache.snapshot();
     let is_there = |plural: &str, named: &Named| {
-        resource::find("", "v1", plural, "")
-            .and_then(|resource| find(ctx, &resource.key(&namespace, &named.name)))
-            .is_some_and(|uid| *uid == *named.uid)
+        let Some(resource) = resource::find("", "v1", plural, "") else { return false };
+        let entry = snapshot.get(&resource.key(namespace, &named.name));
+        // Not what is about to go.
+        entry.is_some_and(|entry| !entry.object.terminating && *entry.object.uid == *named.uid)
     };
-    if !is_there("serviceaccounts", &account)
-        || secret.is_some_and(|secret| !is_there("secrets", &secret))
-        || pod.is_some_and(|pod| !is_there("pods", &pod))
+    if !is_there("serviceaccounts", account)
+        || secret.as_ref().is_some_and(|secret| !is_there("secrets", secret))
+        || pod.as_ref().is_some_and(|pod| !is_there("pods", pod))
     {
         return None;
     }
-    let mut actor = Actor::service_account(&namespace, &account.name, &account.uid);
+    let mut actor = Actor::service_account(namespace, &account.name, &account.uid);
     let id = format!("JTI={}", claims.jti);
     actor.extra.insert("authentication.kubernetes.io/credential-id".to_owned(), vec![id]);
     Some((actor, good_for))
@@ -148,16 +152,9 @@ pub fn owner(ctx: &Context, token: &str, audiences: &[String]) -> Option<(Actor,
 /// When a token that is bound to a secret (by its identity) was made and when it ends, in seconds since 1970; `None` for
 /// any other one.
 pub fn lifetime(ctx: &Context, token: &str, secret: &str) -> Option<(i64, i64)> {
-    let claims: Claims = ctx.authenticator.signer.verify(token)?;
-    let bound = claims.kubernetes.secret.is_some_and(|bound| bound.uid == secret);
+    let claims: Arc<Claims> = ctx.authenticator.signer.verify(token)?;
+    let bound = claims.kubernetes.secret.as_ref().is_some_and(|bound| bound.uid == secret);
     bound.then_some((claims.iat, claims.exp))
-}
-
-/// The identity of what is stored under a key and not about to go.
-fn find(ctx: &Context, key: &str) -> Option<Box<str>> {
-    let snapshot = ctx.cache.snapshot();
-    let served: &Served = &snapshot.get(key)?.object;
-    (!served.terminating).then(|| served.uid.clone())
 }
 
 /// The object that a token shall be bound to.

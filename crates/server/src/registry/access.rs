@@ -94,7 +94,7 @@ pub(super) fn may(ctx: &Ctx, actor: &Actor, right: Right<'_>) -> bool {
         Right::Metrics => ("get", "registry/metrics", "", ""),
         Right::Sign(repository) => ("create", "imagesignatures", repository.project(), repository.name()),
     };
-    auth::may(ctx, actor, verb, GROUP, resource, namespace, name).allowed
+    auth::may(ctx, actor, verb, GROUP, resource, namespace, name)
 }
 
 fn subject(actor: Actor, request_id: &str, anonymous: bool) -> Subject {

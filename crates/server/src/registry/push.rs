@@ -157,7 +157,7 @@ async fn attempt(
 
 /// A first push makes the stream as the one who pushes.
 fn may_make_stream(ctx: &Ctx, actor: &Actor, project: &str, name: &str) -> Result<(), PushError> {
-    if auth::may(ctx, actor, "create", GROUP, "imagestreams", project, "").allowed {
+    if auth::may(ctx, actor, "create", GROUP, "imagestreams", project, "") {
         return Ok(());
     }
     Err(PushError::Denied(format!(

@@ -25,7 +25,7 @@ pub struct Call {
     /// The server.
     pub ctx: Ctx,
     /// What the request is about.
-    pub info: RequestInfo<'static>,
+    pub info: Arc<RequestInfo<'static>>,
     /// The resource it names.
     pub resource: &'static Resource,
     /// Who makes it.
@@ -33,7 +33,7 @@ pub struct Call {
     /// The raw query.
     pub query: String,
     /// The headers.
-    pub headers: HeaderMap,
+    pub headers: Arc<HeaderMap>,
     /// The body.
     pub body: Bytes,
     /// The form of the answer that the client wants.
@@ -180,11 +180,11 @@ impl Call {
         };
         Call {
             ctx: Arc::clone(ctx),
-            info,
+            info: Arc::new(info),
             resource,
             actor: Arc::clone(actor),
             query: String::new(),
-            headers: HeaderMap::new(),
+            headers: Arc::default(),
             body: Bytes::new(),
             accepted: Accepted { encoding: Encoding::Json, form: Form::Object, pretty: false },
             warnings: Arc::default(),

@@ -97,7 +97,7 @@ fn workloads(call: &Call, wanted: TagName<'_>) -> Vec<Consumer> {
 }
 
 fn may_list(call: &Call, resource: &Resource, namespace: &str) -> bool {
-    auth::may(&call.ctx, &call.actor, "list", resource.group, resource.plural, namespace, "").allowed
+    auth::may(&call.ctx, &call.actor, "list", resource.group, resource.plural, namespace, "")
 }
 
 /// A workload as a consumer of the tag; `None` when it does not follow it.

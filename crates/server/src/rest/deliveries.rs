@@ -27,7 +27,7 @@ pub(super) fn admit(call: &Call, new: &Plain, old: Option<&Plain>) -> Result<(),
     let Some(made) = template.and_then(|template| kinds::made_of(template).ok()) else { return Ok(()) };
     let may =
         auth::may(&call.ctx, &call.actor, "create", made.group, made.plural, &new.metadata.namespace, "");
-    if may.allowed {
+    if may {
         return Ok(());
     }
     let why = format!("you may not create {} in this project, so a trigger of yours may not", made.plural);
@@ -46,7 +46,7 @@ pub async fn make(
 ) -> Result<(), ApiError> {
     let (namespace, name) = (object.metadata.namespace.clone(), object.metadata.name.clone());
     let mut call = Call::internal(ctx, actor, resource, &namespace, &name);
-    call.info.verb = machinery::request::Verb::Create;
+    Arc::make_mut(&mut call.info).verb = machinery::request::Verb::Create;
     write::create::<Plain>(&call, object).await.map(drop)
 }
 

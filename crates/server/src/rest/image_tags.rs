@@ -66,7 +66,7 @@ async fn create(call: &Call) -> Result<Reply, ApiError> {
         let loaded = streams::load(&call.ctx, call.namespace(), stream_name)?;
         let change = image_tag::create(loaded.as_ref().map(|loaded| &loaded.object), &request)?;
         match tag_writes::write(call, loaded.as_ref(), change, &request.metadata.name, dry_run).await {
-            Ok(written) => return shown(call, 201, &written, tag),
+            Ok(written) => return shown(call, 201, written, tag),
             Err(error) if tag_writes::is_lost_race(&error) => {}
             Err(error) => return Err(error),
         }
@@ -74,8 +74,8 @@ async fn create(call: &Call) -> Result<Reply, ApiError> {
     Err(ApiError::server_timeout(call.of(), "create", tag_writes::RETRY_AFTER))
 }
 
-fn shown(call: &Call, code: u16, written: &Written, tag: &str) -> Result<Reply, ApiError> {
-    let stream = decorated(call, written.stream.object.clone());
+fn shown(call: &Call, code: u16, written: Written, tag: &str) -> Result<Reply, ApiError> {
+    let stream = decorated(call, written.stream.object);
     let image = head(call, &stream, tag)?;
     let shown = image_tag::build_or_empty(&stream, tag, image.as_ref(), call.ctx.clock.now());
     Ok(Reply::object(code, json::object(&shown)))
@@ -93,7 +93,7 @@ fn start(call: &Call) -> Result<Start, ApiError> {
     let stored = loaded.as_ref().map(|loaded| decorated(call, loaded.object.clone()));
     let uid = call.ctx.random.uid();
     let now = call.ctx.clock.now();
-    let base = TagBase::new(stored.as_ref(), call.namespace(), stream_name, tag, &uid, now);
+    let base = TagBase::new(stored, call.namespace(), stream_name, tag, &uid, now);
     Ok(Start { loaded, base })
 }
 
@@ -102,8 +102,8 @@ async fn update(call: &Call) -> Result<Reply, ApiError> {
     settle_namespace(call, &mut request.metadata)?;
     settle_name(call, &mut request.metadata)?;
     let start = start(call)?;
-    let change = image_tag::update(&start.base, request, &call.ctx.settings.images)?;
-    apply(call, &start, change).await
+    let change = image_tag::update(start.base, request, &call.ctx.settings.images)?;
+    apply(call, start.loaded.as_ref(), change).await
 }
 
 async fn patch(call: &Call) -> Result<Reply, ApiError> {
@@ -124,8 +124,8 @@ async fn patch(call: &Call) -> Result<Reply, ApiError> {
         settle_namespace(call, &mut request.metadata)?;
         settle_name(call, &mut request.metadata)?;
         let named = request.metadata.resource_version != old.metadata.resource_version;
-        let change = image_tag::update(&start.base, request, &call.ctx.settings.images)?;
-        match apply(call, &start, change).await {
+        let change = image_tag::update(start.base, request, &call.ctx.settings.images)?;
+        match apply(call, start.loaded.as_ref(), change).await {
             Err(error) if tag_writes::is_lost_race(&error) && !named => {}
             other => return other,
         }
@@ -149,18 +149,24 @@ async fn apply_document(call: &Call) -> Result<Reply, ApiError> {
     let mut request: ImageTag = accept_patched(call, decoded, &applied)?;
     settle_namespace(call, &mut request.metadata)?;
     settle_name(call, &mut request.metadata)?;
-    let change = image_tag::update(&start.base, request, &call.ctx.settings.images)?;
-    if start.base.exists {
+    let exists = start.base.exists;
+    let change = image_tag::update(start.base, request, &call.ctx.settings.images)?;
+    if exists {
         return Err(fields::not_trackable(call, "spec"));
     }
-    apply(call, &start, change).await
+    apply(call, start.loaded.as_ref(), change).await
 }
 
-async fn apply(call: &Call, start: &Start, change: Change) -> Result<Reply, ApiError> {
+async fn apply(
+    call: &Call,
+    loaded: Option<&Loaded<ImageStream>>,
+    change: Change,
+) -> Result<Reply, ApiError> {
+    let (_, tag) = view::parse_name(KIND, &call.info.name)?;
     let dry_run = call.write_options()?.dry_run;
     let code = if change.created { 201 } else { 200 };
-    let written = tag_writes::write(call, start.loaded.as_ref(), change, "", dry_run).await?;
-    shown(call, code, &written, &start.base.tag)
+    let written = tag_writes::write(call, loaded, change, "", dry_run).await?;
+    shown(call, code, written, tag)
 }
 
 async fn delete(call: &Call) -> Result<Reply, ApiError> {

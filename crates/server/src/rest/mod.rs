@@ -34,6 +34,8 @@ mod watch;
 mod workloads;
 mod write;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::HeaderMap;
 use machinery::decode;
@@ -51,6 +53,7 @@ pub use watch::watch;
 pub use workloads::{put_workload, start_build, tell};
 
 use crate::plain::Plain;
+use crate::respond;
 use crate::resource::{Resource, Source, View};
 use crate::stored::{Loaded, Storable};
 use strategy::Strategy;
@@ -66,14 +69,14 @@ pub fn form(
     headers: &HeaderMap,
 ) -> Result<Accepted, ApiError> {
     check_verb(resource, info)?;
-    let accept = headers.get_all(http::header::ACCEPT);
-    let accept: Vec<&str> = accept.iter().filter_map(|value| value.to_str().ok()).collect();
-    let accepted = negotiate::accept(Some(&accept.join(",")), offered(resource))?;
+    let accepted = negotiate::accept(Some(&respond::accept(headers)), || offered(resource))?;
     if info.verb != Verb::Watch {
         let list = info.verb == Verb::List;
-        let group = resource.group.split('.').next().unwrap_or_default();
-        let suffix = if list { "List" } else { "" };
-        accepted.check_shape(list, &format!("{group}.{}{suffix}", resource.kind))?;
+        accepted.check_shape(list, || {
+            let group = resource.group.split('.').next().unwrap_or_default();
+            let suffix = if list { "List" } else { "" };
+            format!("{group}.{}{suffix}", resource.kind)
+        })?;
     }
     Ok(accepted)
 }
@@ -246,8 +249,9 @@ async fn delete_collection<T: Strategy>(call: &Call) -> Result<Reply, ApiError> 
     let mut items: Vec<Bytes> = Vec::with_capacity(listed.entries.len());
     for entry in &listed.entries {
         let mut one = call.clone();
-        one.info.namespace = entry.key.namespace().unwrap_or_default().to_owned().into();
-        one.info.name = entry.key.name().to_owned().into();
+        let info = Arc::make_mut(&mut one.info);
+        info.namespace = entry.key.namespace().unwrap_or_default().to_owned().into();
+        info.name = entry.key.name().to_owned().into();
         match write::delete::<T>(&one, &options).await {
             Ok(_) => items.push(entry.object.item()),
             Err(error) if error.is_not_found() => {}

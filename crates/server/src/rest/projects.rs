@@ -77,7 +77,7 @@ pub(super) async fn answer(call: &Call, view: View) -> Result<Reply, ApiError> {
 
 /// Whether somebody may see a project: those who may read its namespace do.
 pub(super) fn may_see(ctx: &Context, actor: &Actor, name: &str) -> bool {
-    auth::may(ctx, actor, "get", "", "namespaces", name, name).allowed
+    auth::may(ctx, actor, "get", "", "namespaces", name, name)
 }
 
 /// 422 for a name of one letter.

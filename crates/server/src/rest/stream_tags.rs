@@ -116,7 +116,7 @@ async fn create(call: &Call) -> Result<Reply, ApiError> {
         let change = stream_tag::create(loaded.as_ref().map(|loaded| &loaded.object), &request)?;
         let (_, tag, _) = machinery::image::split_stream_tag(&request.metadata.name);
         match tag_writes::write(call, loaded.as_ref(), change, &request.metadata.name, dry_run).await {
-            Ok(written) => return shown(call, 201, &written, tag),
+            Ok(written) => return shown(call, 201, written, tag),
             Err(error) if tag_writes::is_lost_race(&error) => {}
             Err(error) => return Err(error),
         }
@@ -125,8 +125,8 @@ async fn create(call: &Call) -> Result<Reply, ApiError> {
 }
 
 /// What a write answers with: the tag as it is now, with or without an image.
-fn shown(call: &Call, code: u16, written: &Written, tag: &str) -> Result<Reply, ApiError> {
-    let stream = decorated(call, written.stream.object.clone());
+fn shown(call: &Call, code: u16, written: Written, tag: &str) -> Result<Reply, ApiError> {
+    let stream = decorated(call, written.stream.object);
     let image = head(call, &stream, tag)?;
     let shown = stream_tag::build_or_empty(&stream, tag, image.as_ref(), call.ctx.clock.now());
     Ok(Reply::object(code, json::object(&shown)))
@@ -152,7 +152,7 @@ fn start(call: &Call) -> Result<Start, ApiError> {
     let stored = loaded.as_ref().map(|loaded| decorated(call, loaded.object.clone()));
     let uid = call.ctx.random.uid();
     let now = call.ctx.clock.now();
-    let base = TagBase::new(stored.as_ref(), call.namespace(), stream_name, tag, &uid, now);
+    let base = TagBase::new(stored, call.namespace(), stream_name, tag, &uid, now);
     Ok(Start { loaded, base })
 }
 
@@ -162,8 +162,8 @@ async fn update(call: &Call) -> Result<Reply, ApiError> {
     settle_name(call, &mut request.metadata)?;
     for _ in 0..limits::CONFLICT_RETRIES {
         let start = start(call)?;
-        let change = stream_tag::update(&start.base, request.clone(), &call.ctx.settings.images)?;
-        match apply(call, &start, change).await {
+        let change = stream_tag::update(start.base, request.clone(), &call.ctx.settings.images)?;
+        match apply(call, start.loaded.as_ref(), change).await {
             Err((error, true)) if tag_writes::is_lost_race(&error) => {}
             other => return other.map_err(|(error, _)| error),
         }
@@ -188,8 +188,8 @@ async fn patch(call: &Call) -> Result<Reply, ApiError> {
         settle_namespace(call, &mut request.metadata)?;
         settle_name(call, &mut request.metadata)?;
         let named = request.metadata.resource_version != old.metadata.resource_version;
-        let change = stream_tag::update(&start.base, request, &call.ctx.settings.images)?;
-        match apply(call, &start, change).await {
+        let change = stream_tag::update(start.base, request, &call.ctx.settings.images)?;
+        match apply(call, start.loaded.as_ref(), change).await {
             Err((error, _)) if tag_writes::is_lost_race(&error) && !named => {}
             other => return other.map_err(|(error, _)| error),
         }
@@ -210,21 +210,26 @@ async fn apply_document(call: &Call) -> Result<Reply, ApiError> {
     let mut request: ImageStreamTag = accept_patched(call, decoded, &applied)?;
     settle_namespace(call, &mut request.metadata)?;
     settle_name(call, &mut request.metadata)?;
-    let change = stream_tag::update(&start.base, request, &call.ctx.settings.images)?;
-    if start.base.exists {
+    let exists = start.base.exists;
+    let change = stream_tag::update(start.base, request, &call.ctx.settings.images)?;
+    if exists {
         return Err(fields::not_trackable(call, "metadata.annotations"));
     }
-    apply(call, &start, change).await.map_err(|(error, _)| error)
+    apply(call, start.loaded.as_ref(), change).await.map_err(|(error, _)| error)
 }
 
 /// Writes a changed stream; the flag of an error says whether the request named no version.
-async fn apply(call: &Call, start: &Start, change: Change) -> Result<Reply, (ApiError, bool)> {
+async fn apply(
+    call: &Call,
+    loaded: Option<&Loaded<ImageStream>>,
+    change: Change,
+) -> Result<Reply, (ApiError, bool)> {
     let blind = change.blind;
+    let (_, tag) = view::parse_name(KIND, &call.info.name).map_err(|error| (error, false))?;
     let dry_run = call.write_options().map_err(|error| (error, false))?.dry_run;
     let code = if change.created { 201 } else { 200 };
-    let written =
-        tag_writes::write(call, start.loaded.as_ref(), change, "", dry_run).await.map_err(|e| (e, blind))?;
-    shown(call, code, &written, &start.base.tag).map_err(|error| (error, false))
+    let written = tag_writes::write(call, loaded, change, "", dry_run).await.map_err(|e| (e, blind))?;
+    shown(call, code, written, tag).map_err(|error| (error, false))
 }
 
 async fn delete(call: &Call) -> Result<Reply, ApiError> {

@@ -43,7 +43,7 @@ pub(super) fn admit(call: &Call, new: &mut Plain, old: Option<&Plain>) {
 /// A request that the server makes by itself.
 fn internal(ctx: &Ctx, actor: &Arc<Actor>, resource: &'static Resource, of: (&str, &str)) -> Call {
     let mut call = Call::internal(ctx, actor, resource, of.0, of.1);
-    call.info.verb = Verb::Update;
+    Arc::make_mut(&mut call.info).verb = Verb::Update;
     FIELD_MANAGER.clone_into(&mut call.query);
     call
 }

@@ -122,10 +122,10 @@ pub fn create(loaded: Option<&ImageStream>, request: &ImageTag) -> Result<Change
 ///
 /// # Errors
 /// 404 and 409 about the version, 422 about the content.
-pub fn update(base: &TagBase, mut request: ImageTag, settings: &StreamSettings) -> Result<Change, ApiError> {
+pub fn update(base: TagBase, mut request: ImageTag, settings: &StreamSettings) -> Result<Change, ApiError> {
     let blind = base.check_version(KIND, &mut request.metadata)?;
     if base.exists {
-        check_update(base, &mut request, settings)?;
+        check_update(&base, &mut request, settings)?;
     } else {
         request.metadata.namespace.clone_from(&base.stream.metadata.namespace);
         check_create(&mut request, settings)?;

@@ -228,8 +228,8 @@ impl World {
             }
             _ => {
                 let held = self.stream(request.namespace, name);
-                let base = TagBase::new(held.as_deref(), request.namespace, name, tag, "UID", NOW);
-                let change = self.updated_tag(request, kind, &base)?;
+                let base = TagBase::new(held.as_deref().cloned(), request.namespace, name, tag, "UID", NOW);
+                let change = self.updated_tag(request, kind, base)?;
                 let code = if change.created { 201 } else { 200 };
                 let stored = self.write(change.writer, change.stream)?;
                 self.shown_tag(kind, code, &stored, tag)
@@ -237,7 +237,7 @@ impl World {
         }
     }
 
-    fn updated_tag(&self, request: &Request<'_>, kind: TagKind, base: &TagBase) -> Result<Change, ApiError> {
+    fn updated_tag(&self, request: &Request<'_>, kind: TagKind, base: TagBase) -> Result<Change, ApiError> {
         match kind {
             TagKind::ImageStreamTag => {
                 let old = stream_tag::build_or_empty(&base.stream, &base.tag, None, NOW);

@@ -166,13 +166,13 @@ pub fn create(loaded: Option<&ImageStream>, request: &ImageStreamTag) -> Result<
 /// # Errors
 /// 404 and 409 about the version, 422 about the content, 400 when there is no tag to update.
 pub fn update(
-    base: &TagBase,
+    base: TagBase,
     mut request: ImageStreamTag,
     settings: &StreamSettings,
 ) -> Result<Change, ApiError> {
     let blind = base.check_version(KIND, &mut request.metadata)?;
     if base.exists {
-        check_update(base, &mut request, settings)?;
+        check_update(&base, &mut request, settings)?;
     } else {
         request.metadata.namespace.clone_from(&base.stream.metadata.namespace);
         check_create(&mut request, settings)?;

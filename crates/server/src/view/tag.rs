@@ -100,14 +100,15 @@ pub struct TagBase {
 impl TagBase {
     /// Starts from the loaded stream; without one, from an empty stream with this fresh identity.
     pub fn new(
-        loaded: Option<&ImageStream>,
+        loaded: Option<ImageStream>,
         namespace: &str,
         stream: &str,
         tag: &str,
         fresh_uid: &str,
         now: Time,
     ) -> TagBase {
-        let stream = loaded.cloned().unwrap_or_else(|| ImageStream {
+        let exists = loaded.is_some();
+        let stream = loaded.unwrap_or_else(|| ImageStream {
             metadata: ObjectMeta {
                 name: stream.to_owned(),
                 namespace: namespace.to_owned(),
@@ -117,7 +118,7 @@ impl TagBase {
             },
             ..Default::default()
         });
-        TagBase { stream, exists: loaded.is_some(), tag: tag.to_owned() }
+        TagBase { stream, exists, tag: tag.to_owned() }
     }
 
     /// The name of the tag's views.
@@ -162,19 +163,17 @@ impl TagBase {
     }
 
     /// The stream with this spec tag.
-    pub(super) fn with_spec_tag(&self, tag: TagReference, blind: bool) -> Change {
-        let created = self.stream.spec.tag(&self.tag).is_none();
-        let mut stream = self.stream.clone();
-        stream.spec.set_tag(TagReference { name: self.tag.clone(), ..tag });
-        Change { stream, writer: self.writer(), created, blind }
+    pub(super) fn with_spec_tag(mut self, tag: TagReference, blind: bool) -> Change {
+        let (writer, created) = (self.writer(), self.stream.spec.tag(&self.tag).is_none());
+        self.stream.spec.set_tag(TagReference { name: self.tag, ..tag });
+        Change { stream: self.stream, writer, created, blind }
     }
 
     /// The stream without this spec tag.
-    pub(super) fn without_spec_tag(&self, blind: bool) -> Change {
-        let created = self.stream.spec.tag(&self.tag).is_none();
-        let mut stream = self.stream.clone();
-        stream.spec.remove_tag(&self.tag);
-        Change { stream, writer: self.writer(), created, blind }
+    pub(super) fn without_spec_tag(mut self, blind: bool) -> Change {
+        let (writer, created) = (self.writer(), self.stream.spec.tag(&self.tag).is_none());
+        self.stream.spec.remove_tag(&self.tag);
+        Change { stream: self.stream, writer, created, blind }
     }
 }
 
@@ -187,7 +186,7 @@ pub(super) fn create(
     tag: Option<&TagReference>,
 ) -> Result<Change, ApiError> {
     let (stream_name, tag_name) = parse_create_name(name)?;
-    let base = TagBase::new(loaded, namespace, stream_name, tag_name, "", Time::ZERO);
+    let base = TagBase::new(loaded.cloned(), namespace, stream_name, tag_name, "", Time::ZERO);
     if base.stream.spec.tag(tag_name).is_some() {
         return Err(ApiError::already_exists(kind.taken(), &base.name()));
     }

@@ -107,16 +107,16 @@ fn a_tag_update_says_whether_it_was_blind_and_whether_it_made_the_tag() {
         }))
         .unwrap()
     };
-    let base = TagBase::new(Some(&held), "ns", "s", "r", "", NOW);
-    let blind = stream_tag::update(&base, request(""), &settings()).unwrap();
+    let base = TagBase::new(Some(held.clone()), "ns", "s", "r", "", NOW);
+    let blind = stream_tag::update(base.clone(), request(""), &settings()).unwrap();
     assert!(blind.blind && blind.created);
     assert_eq!(blind.writer, crate::stream::Writer::Internal);
-    let sighted = stream_tag::update(&base, request("7"), &settings()).unwrap();
+    let sighted = stream_tag::update(base.clone(), request("7"), &settings()).unwrap();
     assert!(!sighted.blind);
-    assert!(stream_tag::update(&base, request("6"), &settings()).unwrap_err().is_conflict());
+    assert!(stream_tag::update(base.clone(), request("6"), &settings()).unwrap_err().is_conflict());
     let new = TagBase::new(None, "ns", "s", "r", "fresh", NOW);
-    assert!(stream_tag::update(&new, request("7"), &settings()).unwrap_err().is_not_found());
-    let made = stream_tag::update(&new, request(""), &settings()).unwrap();
+    assert!(stream_tag::update(new.clone(), request("7"), &settings()).unwrap_err().is_not_found());
+    let made = stream_tag::update(new, request(""), &settings()).unwrap();
     assert_eq!((made.writer, made.stream.spec.tags.len()), (crate::stream::Writer::Main, 1));
 }
 
@@ -132,8 +132,8 @@ fn a_tags_repository_in_use_stays_allowed_on_update() {
             "tag": {"from": {"kind": "DockerImage", "name": from}}
         }))
         .unwrap();
-        let base = TagBase::new(Some(&held), "ns", "s", tag, "", NOW);
-        stream_tag::update(&base, request, &settings).map(|_| ()).map_err(|error| error.to_string())
+        let base = TagBase::new(Some(held.clone()), "ns", "s", tag, "", NOW);
+        stream_tag::update(base.clone(), request, &settings).map(|_| ()).map_err(|error| error.to_string())
     };
     assert_eq!(update("a", "docker.io/q/x:2"), Ok(()));
     assert_eq!(
@@ -149,14 +149,14 @@ fn the_metadata_of_an_image_tag_cannot_be_written_but_its_managers_do_not_count(
     let entry = json!({"manager": "m", "operation": "Update", "apiVersion": "image.openshift.io/v1",
         "fieldsType": "FieldsV1", "fieldsV1": {}});
     held.metadata.managed_fields.push(serde_json::from_value(entry).unwrap());
-    let base = TagBase::new(Some(&held), "ns", "s", "a", "", NOW);
+    let base = TagBase::new(Some(held.clone()), "ns", "s", "a", "", NOW);
     let mut request: ImageTag = image_tag::build_or_empty(&held, "a", None, NOW);
     request.metadata.managed_fields.clear();
     request.spec.as_mut().unwrap().from.as_mut().unwrap().name = "q/x:2".into();
-    let change = image_tag::update(&base, request.clone(), &settings()).unwrap();
+    let change = image_tag::update(base.clone(), request.clone(), &settings()).unwrap();
     assert!(!change.created);
     request.metadata.annotations.clear();
-    let error = image_tag::update(&base, request, &settings()).unwrap_err();
+    let error = image_tag::update(base.clone(), request, &settings()).unwrap_err();
     assert_eq!(error.0.details.as_ref().unwrap().causes.len(), 1);
 }
 

@@ -127,7 +127,7 @@ proptest! {
     #[test]
     fn fuzz_negotiation(header in damaged_text(&["application/json;as=Table;v=v1;g=meta.k8s.io, application/yaml;q=0.5, */*;q=0.1", "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"])) {
         let offer = negotiate::Offer { protobuf: true, table: true, metadata: true, discovery: true };
-        let _ = negotiate::accept(Some(&header), offer);
+        let _ = negotiate::accept(Some(&header), || offer);
         let _ = negotiate::body_encoding(Some(&header));
         let _ = negotiate::wants_pretty(&header, Some(&header));
     }

@@ -41,7 +41,7 @@ pub(super) struct Issuer {
 #[derive(Debug, Default)]
 struct Keys {
     keys: Vec<Key>,
-    proved: Proved,
+    proved: Proved<()>,
 }
 
 /// One key.
@@ -106,10 +106,11 @@ impl Issuer {
     pub(super) fn has_signed(&self, id: &str, algorithm: &str, message: &str, signature: &[u8]) -> bool {
         let keys = self.keys.load();
         // The message holds the header, and with it the name and the algorithm.
-        keys.proved.or_check(message, signature, || {
-            let fitting = keys.keys.iter().filter(|key| key.id == id && key.algorithm == algorithm);
-            fitting.into_iter().any(|key| key.has_signed(message.as_bytes(), signature))
-        })
+        let found = keys.proved.or_check(message, signature, || {
+            let mut fitting = keys.keys.iter().filter(|key| key.id == id && key.algorithm == algorithm);
+            fitting.any(|key| key.has_signed(message.as_bytes(), signature)).then_some(())
+        });
+        found.is_some()
     }
 
     /// Fetches the keys now and from time to time, sooner after a failure.

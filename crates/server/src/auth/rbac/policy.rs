@@ -158,8 +158,22 @@ impl Policy {
             .ok_or_else(|| format!("role.rbac.authorization.k8s.io {} not found", quote(&reference.name)))
     }
 
-    /// Whether somebody may do something.
+    /// Whether somebody may do something, and why.
     pub fn decide(&self, actor: &Actor, wanted: &Attributes<'_>) -> Verdict {
+        match self.search(actor, wanted) {
+            Ok(binding) => {
+                let reason = format!("RBAC: allowed by {}", describe(binding, actor));
+                Verdict { allowed: true, reason }
+            }
+            Err(reason) => Verdict { allowed: false, reason },
+        }
+    }
+
+    /// The first binding that allows it.
+    ///
+    /// # Errors
+    /// Which roles were missing; nothing when none was.
+    pub fn search(&self, actor: &Actor, wanted: &Attributes<'_>) -> Result<&Binding, String> {
         let mut missing = Vec::new();
         let mut found = None;
         self.visit(actor, wanted.namespace, |binding, rules| match rules {
@@ -168,16 +182,14 @@ impl Policy {
                 ControlFlow::Continue(())
             }
             Ok(rules) if rules.iter().any(|rule| rule.allows(wanted)) => {
-                found = Some(format!("RBAC: allowed by {}", describe(binding, actor)));
+                found = Some(binding);
                 ControlFlow::Break(())
             }
             Ok(_) => ControlFlow::Continue(()),
         });
-        match found {
-            Some(reason) => Verdict { allowed: true, reason },
-            None if missing.is_empty() => Verdict::default(),
-            None => Verdict { allowed: false, reason: format!("RBAC: {}", unique(missing)) },
-        }
+        found.ok_or_else(|| {
+            if missing.is_empty() { String::new() } else { format!("RBAC: {}", unique(missing)) }
+        })
     }
 
     /// All rules that somebody has in a project, and which roles were missing.
@@ -216,7 +228,7 @@ impl Policy {
     fn visit<'a>(
         &'a self,
         actor: &Actor,
-        namespace: &'a str,
+        namespace: &str,
         mut see: impl FnMut(&'a Binding, Result<&'a [PolicyRule], String>) -> ControlFlow<()>,
     ) {
         let scopes: &[&str] = if namespace.is_empty() { &[""] } else { &["", namespace] };
