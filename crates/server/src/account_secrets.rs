@@ -219,7 +219,7 @@ fn fresh_for(ctx: &Ctx, secret: &Plain) -> Option<Duration> {
 
 /// The secret with a new token in it.
 fn filled(ctx: &Ctx, old: Option<&Loaded<Plain>>, account: &Plain) -> Result<(Plain, Duration), ApiError> {
-    let mut secret = old.map(|old| old.object.clone()).unwrap_or_default();
+    let mut secret = old.map(|old| Plain::clone(&old.object)).unwrap_or_default();
     let metadata = &account.metadata;
     if old.is_none() {
         let base: String = metadata.name.chars().take(NAME_LENGTH).collect();

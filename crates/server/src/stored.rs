@@ -8,7 +8,8 @@
 //! it never takes others down.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use machinery::image::{Image, ImageStream};
@@ -19,6 +20,8 @@ use machinery::time::Time;
 use store::{Key, Revision};
 use tracing::error;
 
+use crate::import::lru::Lru;
+use crate::limits;
 use crate::plain::Plain;
 use crate::resource::{RESOURCES, Resource, Source};
 use crate::stream::{self, StreamSettings};
@@ -48,7 +51,7 @@ enum Form {
     /// `{"kind":…,"apiVersion":…,…}` and a newline.
     Ready(Bytes),
     /// The same of an image, packed.
-    Packed(Box<[u8]>),
+    Packed(PackedImage),
     /// A stream as it is stored, and the same encoding of it once somebody wanted it.
     Stream(Box<StreamForm>),
     /// A stored value that cannot be decoded.
@@ -59,21 +62,26 @@ enum Form {
 struct StreamForm {
     stored: Bytes,
     modified: Revision,
-    settings: Arc<StreamSettings>,
     bytes: OnceLock<Bytes>,
+    recent: Remembered<ImageStream>,
+    settings: Arc<StreamSettings>,
 }
 
 impl StreamForm {
-    fn decode(&self) -> Result<ImageStream, String> {
-        let mut stream: ImageStream = protobuf::decode(&self.stored).map_err(|error| error.to_string())?;
-        stream.normalize(self.settings.import_mode());
-        Ok(stream)
+    fn decode(&self) -> Result<Arc<ImageStream>, String> {
+        self.recent.or_decode(|| {
+            let mut stream: ImageStream =
+                protobuf::decode(&self.stored).map_err(|error| error.to_string())?;
+            stream.normalize(self.settings.import_mode());
+            stream.metadata.resource_version = self.modified.to_string();
+            Ok(stream)
+        })
     }
 
     fn bytes(&self) -> &Bytes {
         self.bytes.get_or_init(|| {
-            let mut stream = self.decode().expect("it was decoded once before it came into the cache");
-            stream.metadata.resource_version = self.modified.to_string();
+            let stream = self.decode().expect("it was decoded once before it came into the cache");
+            let mut stream = Arc::unwrap_or_clone(stream);
             stream::decorate(&mut stream, &self.settings);
             Bytes::copy_from_slice(&json::object(&stream))
         })
@@ -84,6 +92,64 @@ impl StreamForm {
         /// JSON has the names of fields that protobuf has numbers for.
         const JSON_PER_STORED: usize = 2;
         self.stored.len() * (1 + JSON_PER_STORED)
+    }
+}
+
+#[derive(Debug)]
+struct PackedImage {
+    packed: Box<[u8]>,
+    recent: Remembered<Image>,
+}
+
+impl PackedImage {
+    fn unpack(&self) -> Bytes {
+        let bytes = lz4_flex::decompress_size_prepended(&self.packed);
+        bytes.expect("it was packed in this process").into()
+    }
+
+    fn decode(&self) -> Result<Arc<Image>, String> {
+        self.recent.or_decode(|| serde_json::from_slice(&self.unpack()).map_err(|error| error.to_string()))
+    }
+}
+
+/// Decoded objects that were looked at last. A tag that moves is decoded for the cache, for its controllers and for the
+/// next who moves it; most objects are decoded once and not again for long.
+#[derive(Debug)]
+struct Recent<T> {
+    objects: Mutex<Lru<u64, Arc<T>>>,
+    numbers: AtomicU64,
+}
+
+/// The place of one object among the recent ones.
+#[derive(Debug)]
+struct Remembered<T> {
+    recent: Arc<Recent<T>>,
+    number: u64,
+}
+
+impl<T> Recent<T> {
+    fn new() -> Arc<Recent<T>> {
+        let objects = Mutex::new(Lru::new(limits::DECODED_OBJECTS));
+        Arc::new(Recent { objects, numbers: AtomicU64::new(0) })
+    }
+
+    fn place(self: &Arc<Recent<T>>) -> Remembered<T> {
+        Remembered { recent: Arc::clone(self), number: self.numbers.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    fn objects(&self) -> MutexGuard<'_, Lru<u64, Arc<T>>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Remembered<T> {
+    fn or_decode(&self, decode: impl FnOnce() -> Result<T, String>) -> Result<Arc<T>, String> {
+        if let Some(object) = self.recent.objects().get(&self.number) {
+            return Ok(Arc::clone(object));
+        }
+        let object = Arc::new(decode()?);
+        self.recent.objects().insert(self.number, Arc::clone(&object), 1);
+        Ok(object)
     }
 }
 
@@ -106,10 +172,7 @@ impl Served {
     fn whole(&self) -> Option<Bytes> {
         match &self.form {
             Form::Ready(bytes) => Some(bytes.clone()),
-            Form::Packed(packed) => {
-                let bytes = lz4_flex::decompress_size_prepended(packed);
-                Some(bytes.expect("it was packed in this process").into())
-            }
+            Form::Packed(image) => Some(image.unpack()),
             Form::Stream(form) => Some(form.bytes().clone()),
             Form::Broken => None,
         }
@@ -145,7 +208,7 @@ impl Served {
         let labels: usize = self.labels.iter().map(|(key, value)| key.len() + value.len() + 48).sum();
         let form = match &self.form {
             Form::Ready(bytes) => bytes.len(),
-            Form::Packed(packed) => packed.len(),
+            Form::Packed(image) => image.packed.len(),
             Form::Stream(form) => form.weight(),
             Form::Broken => 0,
         };
@@ -157,6 +220,8 @@ impl Served {
 #[derive(Debug)]
 pub struct Renderer {
     streams: Arc<StreamSettings>,
+    recent_streams: Arc<Recent<ImageStream>>,
+    recent_images: Arc<Recent<Image>>,
     tables: BTreeMap<String, &'static Resource>,
 }
 
@@ -166,6 +231,8 @@ impl Renderer {
         let stored = RESOURCES.iter().filter(|resource| resource.is_stored());
         Renderer {
             streams: Arc::new(streams),
+            recent_streams: Recent::new(),
+            recent_images: Recent::new(),
             tables: stored.map(|resource| (resource.prefix(), resource)).collect(),
         }
     }
@@ -176,12 +243,17 @@ impl Renderer {
         self.tables.get(&key[..end]).copied()
     }
 
+    fn packed(&self, bytes: &[u8]) -> Form {
+        let packed = lz4_flex::compress_prepend_size(bytes).as_slice().into();
+        Form::Packed(PackedImage { packed, recent: self.recent_images.place() })
+    }
+
     fn try_render(&self, resource: &'static Resource, value: &Bytes, at: Revision) -> Result<Served, String> {
         match resource.source {
             Source::Image => {
                 let mut image: Image = protobuf::decode(value).map_err(|error| error.to_string())?;
                 image.metadata.resource_version = at.to_string();
-                Ok(served(resource, &image.metadata, packed(&json::object(&image)), Vec::new()))
+                Ok(served(resource, &image.metadata, self.packed(&json::object(&image)), Vec::new()))
             }
             Source::Stream => {
                 let form = StreamForm {
@@ -189,12 +261,12 @@ impl Renderer {
                     modified: at,
                     settings: Arc::clone(&self.streams),
                     bytes: OnceLock::new(),
+                    recent: self.recent_streams.place(),
                 };
-                let mut stream = form.decode()?;
-                stream::decorate(&mut stream, &self.streams);
+                let stream = form.decode()?;
                 let fields = vec![
-                    ("spec.dockerImageRepository", stream.spec.docker_image_repository),
-                    ("status.dockerImageRepository", stream.status.docker_image_repository),
+                    ("spec.dockerImageRepository", stream.spec.docker_image_repository.clone()),
+                    ("status.dockerImageRepository", stream::repository(&stream, &self.streams)),
                 ];
                 Ok(served(resource, &stream.metadata, Form::Stream(Box::new(form)), fields))
             }
@@ -212,10 +284,6 @@ impl Renderer {
 /// The encoder presizes, and an allocator may leave a shrunk block where it is: what is kept for long is copied.
 fn ready(bytes: &[u8]) -> Form {
     Form::Ready(Bytes::copy_from_slice(bytes))
-}
-
-fn packed(bytes: &[u8]) -> Form {
-    Form::Packed(lz4_flex::compress_prepend_size(bytes).as_slice().into())
 }
 
 fn served(
@@ -294,9 +362,16 @@ impl store::cache::Render for Renderer {
 #[derive(Clone, Debug)]
 pub struct Loaded<T> {
     /// The object in its stored form, with its resource version.
-    pub object: T,
+    pub object: Arc<T>,
     /// The revision it was last changed at.
     pub revision: Revision,
+}
+
+impl<T: Clone> Loaded<T> {
+    /// The object, to be changed.
+    pub fn into_inner(self) -> T {
+        Arc::unwrap_or_clone(self.object)
+    }
 }
 
 /// Objects that are stored, each in its own encoding.
@@ -307,11 +382,11 @@ pub trait Storable: Clone + Send + Sync + 'static {
     fn metadata_mut(&mut self) -> &mut ObjectMeta;
     /// The bytes to store; the resource version is not among them.
     fn encode(&self) -> Bytes;
-    /// Reads what a cache entry holds back into the stored form.
+    /// Reads what a cache entry holds back into the stored form, with its resource version.
     ///
     /// # Errors
     /// What is wrong with it.
-    fn decode(served: &Served) -> Result<Self, String>;
+    fn decode(served: &Served) -> Result<Arc<Self>, String>;
 }
 
 impl Storable for Image {
@@ -327,8 +402,11 @@ impl Storable for Image {
         without_version(self, protobuf::encode)
     }
 
-    fn decode(served: &Served) -> Result<Image, String> {
-        serde_json::from_slice(&served.bytes()).map_err(|error| error.to_string())
+    fn decode(served: &Served) -> Result<Arc<Image>, String> {
+        match &served.form {
+            Form::Packed(image) => image.decode(),
+            _ => Err("the stored form cannot be read".to_owned()),
+        }
     }
 }
 
@@ -345,7 +423,7 @@ impl Storable for ImageStream {
         without_version(self, protobuf::encode)
     }
 
-    fn decode(served: &Served) -> Result<ImageStream, String> {
+    fn decode(served: &Served) -> Result<Arc<ImageStream>, String> {
         match &served.form {
             Form::Stream(form) => form.decode(),
             _ => Err("the stored form cannot be read".to_owned()),
@@ -377,11 +455,11 @@ impl Storable for Plain {
         json::compact(&copy).into()
     }
 
-    fn decode(served: &Served) -> Result<Plain, String> {
+    fn decode(served: &Served) -> Result<Arc<Plain>, String> {
         let mut plain: Plain = serde_json::from_slice(&served.bytes()).map_err(|error| error.to_string())?;
         plain.fields.remove("kind");
         plain.fields.remove("apiVersion");
-        Ok(plain)
+        Ok(Arc::new(plain))
     }
 }
 

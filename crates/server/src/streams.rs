@@ -93,9 +93,8 @@ pub fn load_entry<T: Storable>(ctx: &Ctx, key: &str) -> Result<Option<Loaded<T>>
 /// # Errors
 /// 500 when the stored value is broken.
 pub fn decode<T: Storable>(entry: &Entry) -> Result<Loaded<T>, ApiError> {
-    let mut object = T::decode(&entry.object)
+    let object = T::decode(&entry.object)
         .map_err(|why| ApiError::internal(&format!("{} cannot be decoded: {why}", entry.key.as_str())))?;
-    object.metadata_mut().resource_version = entry.modified.to_string();
     Ok(Loaded { object, revision: entry.modified })
 }
 
@@ -119,7 +118,7 @@ fn pass(ctx: &Ctx, write: &Write<'_>, new: ImageStream) -> Result<Passed, ApiErr
         lookup: &lookup,
         limits: &limits::of_streams(ctx, write.namespace),
     };
-    let old = write.old.map(|old| &old.object);
+    let old = write.old.map(|old| &*old.object);
     let mut passed = stream::pass(old, new, &passage)
         .map_err(|errors| stream::invalid(write.name, &errors))?;
     if write.old.is_none() && passed.stream.metadata.uid.is_empty() {
@@ -186,7 +185,7 @@ fn with_images(ctx: &Ctx, images: &mut [Image]) -> Result<(Txn, Vec<bool>), ApiE
     for image in images {
         match load_image(ctx, &image.metadata.name)? {
             Some(stored) => {
-                *image = stored.object;
+                *image = stored.into_inner();
                 known.push(true);
             }
             None => {
@@ -221,7 +220,7 @@ fn written(
     stream.metadata.resource_version =
         if revision == Revision::ZERO { String::new() } else { revision.to_string() };
     let images = images.into_iter().zip(known.iter().map(|known| !known)).collect();
-    Written { stream: Loaded { object: stream, revision }, images, unchanged }
+    Written { stream: Loaded { object: Arc::new(stream), revision }, images, unchanged }
 }
 
 /// When what an import brings was first seen under its name.
@@ -312,7 +311,7 @@ impl Lookup for Streams<'_> {
     fn stream(&self, namespace: &str, name: &str) -> Option<Arc<ImageStream>> {
         match load(self.ctx, namespace, name) {
             Ok(found) => found.map(|loaded| {
-                let mut stream = loaded.object;
+                let mut stream = loaded.into_inner();
                 stream::decorate(&mut stream, &self.ctx.settings.images);
                 Arc::new(stream)
             }),

@@ -132,7 +132,7 @@ impl Surroundings for Import<'_> {
 
     fn image(&self, name: &str) -> Option<Image> {
         match streams::load_image(self.ctx, name) {
-            Ok(found) => found.map(|image| image.object),
+            Ok(found) => found.map(Loaded::into_inner),
             Err(error) => {
                 tracing::error!(image = name, %error, "a stored image cannot be read");
                 None
@@ -160,7 +160,7 @@ impl Surroundings for Import<'_> {
         images: Vec<Image>,
     ) -> BoxFuture<'a, Result<Written, ApiError>> {
         Box::pin(async move {
-            let old = old.map(|held| Loaded { object: held.stream.clone(), revision: held.revision });
+            let old = old.map(|held| Loaded { object: Arc::clone(&held.stream), revision: held.revision });
             let write = streams::Write {
                 namespace: self.namespace,
                 name: &self.name,
@@ -175,7 +175,7 @@ impl Surroundings for Import<'_> {
                 request_resource: "imagestreamimports",
             };
             let written = streams::write(self.ctx, write).await?;
-            Ok(Written { stream: written.stream.object, images: written.images })
+            Ok(Written { stream: written.stream.into_inner(), images: written.images })
         })
     }
 }
@@ -233,7 +233,7 @@ impl Streams for All {
             .collect()
     }
 
-    fn get(&self, key: &StreamKey) -> Result<Option<ImageStream>, ApiError> {
+    fn get(&self, key: &StreamKey) -> Result<Option<Arc<ImageStream>>, ApiError> {
         Ok(streams::load(&self.ctx, &key.namespace, &key.name)?.map(|loaded| loaded.object))
     }
 

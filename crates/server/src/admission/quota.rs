@@ -87,7 +87,7 @@ pub fn charge_stream(ctx: &Context, txn: &mut Txn, namespace: &str, name: &str) 
         if !hard(&quota.object).into_iter().any(counts) {
             continue;
         }
-        let mut new = quota.object.clone();
+        let mut new = Plain::clone(&quota.object);
         new.fields.insert("status".to_owned(), status(ctx, &quota.object, Some(streams)));
         let key = streams::key(&quotas.key(namespace, &new.metadata.name))?;
         txn.guards.push((key.clone(), Expect::At(quota.revision)));
@@ -126,7 +126,7 @@ async fn bring_up_to_date(ctx: &Ctx) -> Result<(), ApiError> {
         if quota.object.fields.get("status") == Some(&status) {
             continue;
         }
-        let mut new = quota.object.clone();
+        let mut new = Plain::clone(&quota.object);
         new.fields.insert("status".to_owned(), status);
         let key = streams::key(&quotas().key(&new.metadata.namespace, &new.metadata.name))?;
         let txn = Txn::new().guard(key.clone(), Expect::At(quota.revision)).put(key, new.encode());

@@ -176,6 +176,6 @@ pub fn bind(ctx: &Context, namespace: &str, kind: &str, name: &str, uid: &str) -
         );
         return Err(ApiError::conflict(of, name, &why));
     }
-    let named = Named { name: name.to_owned(), uid: object.metadata.uid };
+    let named = Named { name: name.to_owned(), uid: object.metadata.uid.clone() };
     Ok(if kind == "Pod" { Bound::Pod(named) } else { Bound::Secret(named) })
 }

@@ -81,7 +81,7 @@ pub trait Streams: Send + Sync {
     ///
     /// # Errors
     /// When the stored value is broken.
-    fn get(&self, key: &StreamKey) -> Result<Option<ImageStream>, ApiError>;
+    fn get(&self, key: &StreamKey) -> Result<Option<Arc<ImageStream>>, ApiError>;
     /// What happens to them from now on. Never ends.
     fn changes(&self) -> BoxStream<'static, Change>;
     /// Imports into one; the answer says what became of each image.

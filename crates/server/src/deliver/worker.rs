@@ -6,6 +6,7 @@
 
 mod book;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -220,7 +221,7 @@ async fn attempt(ctx: &Ctx, queue: &Queue<Lane>, lane: &Lane, name: &str, excess
 }
 
 /// The trigger of a delivery, if it is still the one.
-fn trigger(ctx: &Ctx, namespace: &str, spec: &Spec) -> Option<Plain> {
+fn trigger(ctx: &Ctx, namespace: &str, spec: &Spec) -> Option<Arc<Plain>> {
     let resource = resource_of(&spec.trigger.kind)?;
     let found = load_entry::<Plain>(ctx, &resource.key(namespace, &spec.trigger.name)).ok()??;
     (found.object.metadata.uid == spec.trigger.uid).then_some(found.object)
@@ -277,7 +278,7 @@ async fn store(
     excess: &[String],
 ) -> Result<(), CommitError> {
     let metadata = &delivery.object.metadata;
-    let mut changed = delivery.object.clone();
+    let mut changed = Plain::clone(&delivery.object);
     set_status(&mut changed, status);
     let all = resource("deliveries");
     let Ok(key) = streams::key(&all.key(&metadata.namespace, &metadata.name)) else { return Ok(()) };
@@ -304,7 +305,7 @@ pub async fn retry(ctx: &Ctx, namespace: &str, name: &str) -> Result<Plain, ApiE
     if status.state == State::Pending && status.next_attempt.is_zero() {
         return Err(ApiError::conflict(of, name, "the delivery is on its way"));
     }
-    let mut changed = held.object;
+    let mut changed = Plain::clone(&held.object);
     set_status(&mut changed, &Status { last_error: status.last_error, ..Status::default() });
     let key = streams::key(&text)?;
     let done = ctx.store.commit(Txn::new().update(key, held.revision, changed.encode())).await;

@@ -64,7 +64,7 @@ fn relist(ctx: &Ctx) {
 fn index(ctx: &Ctx, key: &StreamKey, entry: Option<&Entry>) {
     // What cannot be read was told of when it was taken into the cache; it follows nothing.
     let stream = entry.and_then(|entry| decode::<ImageStream>(entry).ok());
-    ctx.hooks.lock().index.set(key, stream.as_ref().map(|stream| &stream.object));
+    ctx.hooks.lock().index.set(key, stream.as_ref().map(|stream| &*stream.object));
 }
 
 /// Makes due what a hook told of a stream.
@@ -95,7 +95,7 @@ async fn write_status(ctx: &Ctx, name: &str) -> Done {
         }
     };
     let Some((accepted, refused, recent)) = taken(ctx, name) else { return Done::Settled };
-    let mut changed = held.object.clone();
+    let mut changed = Plain::clone(&held.object);
     let old = changed.fields.get("status").cloned().unwrap_or_else(|| json!({}));
     let count = |key: &str| old.get(key).and_then(Value::as_u64).unwrap_or_default();
     let mut shown: Vec<Value> = recent.iter().map(|call| json!(call)).collect();

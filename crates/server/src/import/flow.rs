@@ -133,7 +133,7 @@ type Loaded = BTreeMap<String, FetchResult>;
 impl Round<'_> {
     async fn go(&self, secrets: &Secrets) -> ImageStreamImportStatus {
         let spec = &self.request.spec;
-        let plan = plan::plan(spec, self.held.map(|held| &held.stream), self.registries);
+        let plan = plan::plan(spec, self.held.map(|held| &*held.stream), self.registries);
         let expected = self.expected(&plan);
         let fetches = plan.fetches.iter().zip(expected).map(|(fetch, expected)| {
             let source = &plan.sources[fetch.source];
@@ -373,7 +373,7 @@ async fn store(
     beside: &[ImageImportStatus],
 ) -> Result<ImageStreamImport, ApiError> {
     let now = around.now();
-    let base = apply::subject(held.map(|held| &held.stream), namespace, &request.metadata.name);
+    let base = apply::subject(held.map(|held| &*held.stream), namespace, &request.metadata.name);
     let applied = apply::apply(&base, held.is_some(), &request.spec, &request.status, now);
     let applied = apply::attach(applied, beside, now);
     let Applied { stream, changed, images } = applied;

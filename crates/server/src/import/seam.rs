@@ -18,7 +18,7 @@ use crate::settings::ImageSettings;
 #[derive(Clone, Debug)]
 pub struct Held {
     /// The stream in its stored form, with its resource version.
-    pub stream: ImageStream,
+    pub stream: Arc<ImageStream>,
     /// When it was last changed.
     pub revision: Revision,
 }

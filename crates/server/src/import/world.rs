@@ -76,7 +76,7 @@ impl World {
     }
 
     pub(crate) fn held(&self, name: &str) -> Option<ImageStream> {
-        self.lock_streams().get(&StreamKey::new(NS, name)).map(|held| held.stream.clone())
+        self.lock_streams().get(&StreamKey::new(NS, name)).map(|held| (*held.stream).clone())
     }
 
     pub(crate) fn forget_image(&self, digest: &str) {
@@ -105,7 +105,7 @@ impl World {
         let key = StreamKey::new(NS, &new.metadata.name);
         let now = self.clock.now();
         let passage = Passage { now, writer, settings: &self.images, lookup: &Nobody, limits: &self.limits };
-        let passed = stream::pass(old.map(|old| &old.stream), new, &passage)
+        let passed = stream::pass(old.map(|old| &*old.stream), new, &passage)
             .map_err(|errors| stream::invalid(&key.name, &errors))?;
         let mut streams = self.lock_streams();
         if streams.get(&key).map(|held| held.revision) != old.map(|old| old.revision) {
@@ -118,7 +118,7 @@ impl World {
         let revision = self.revision.fetch_add(1, Ordering::Relaxed) + 1;
         let mut stream = passed.stream;
         stream.metadata.resource_version = revision.to_string();
-        streams.insert(key.clone(), Held { stream: stream.clone(), revision: Revision(revision) });
+        streams.insert(key.clone(), Held { stream: Arc::new(stream.clone()), revision: Revision(revision) });
         drop(streams);
         let _ = self.changes.send(key);
         Ok(stream)
@@ -127,7 +127,7 @@ impl World {
     /// Changes a stream as an edit of its spec would.
     pub(crate) fn edit(&self, name: &str, change: impl FnOnce(&mut ImageStream)) {
         let held = self.lock_streams().get(&StreamKey::new(NS, name)).cloned();
-        let mut stream = held.as_ref().map(|held| held.stream.clone()).unwrap_or_default();
+        let mut stream = held.as_ref().map(|held| (*held.stream).clone()).unwrap_or_default();
         stream.metadata.name = name.to_owned();
         stream.metadata.namespace = NS.to_owned();
         change(&mut stream);
@@ -241,7 +241,7 @@ impl Streams for World {
         self.lock_streams().keys().cloned().collect()
     }
 
-    fn get(&self, key: &StreamKey) -> Result<Option<ImageStream>, ApiError> {
+    fn get(&self, key: &StreamKey) -> Result<Option<Arc<ImageStream>>, ApiError> {
         Ok(self.lock_streams().get(key).map(|held| held.stream.clone()))
     }
 

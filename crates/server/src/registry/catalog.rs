@@ -24,7 +24,7 @@ use crate::image;
 use crate::ledger::Cause;
 use crate::limits;
 use crate::resource;
-use crate::stored::Storable;
+use crate::stored::{Loaded, Storable};
 use crate::stream::Writer;
 use crate::streams::{self, Write};
 use crate::view::{self, TagKind};
@@ -64,7 +64,7 @@ impl Streams {
             Some(Holding::Own) => {
                 let image =
                     streams::load_image(&self.ctx, digest.as_str()).map_err(|error| failed(&error))?;
-                let image = image.map(|loaded| loaded.object).unwrap_or_default();
+                let image = image.map(Loaded::into_inner).unwrap_or_default();
                 let text = |text: String| Some(text).filter(|text| !text.is_empty());
                 Some(Held {
                     media_type: text(image.docker_image_manifest_media_type),
@@ -271,7 +271,7 @@ impl Catalog for Streams {
     fn signatures<'a>(&'a self, digest: &'a Digest) -> Answer<'a, Vec<Signature>> {
         async move {
             let image = streams::load_image(&self.ctx, digest.as_str()).map_err(|error| failed(&error))?;
-            let signatures = image.map(|loaded| loaded.object.signatures).unwrap_or_default().into_iter();
+            let signatures = image.map(|loaded| loaded.object.signatures.clone()).unwrap_or_default().into_iter();
             let shown = signatures.map(|signature| Signature {
                 name: signature.metadata.name,
                 kind: signature.r#type,

@@ -72,7 +72,7 @@ async fn by_digest(ctx: &Ctx, push: &Push<'_>, mut image: Image) -> Result<Pushe
         Err(CommitError::Conflict { .. }) => {}
         Err(error) => return Err(unavailable(&error)),
     }
-    Ok(Pushed { life: stream.map(|stream| Life(stream.object.metadata.uid)), warnings: Vec::new() })
+    Ok(Pushed { life: stream.map(|stream| Life(stream.object.metadata.uid.clone())), warnings: Vec::new() })
 }
 
 async fn by_tag(ctx: &Ctx, push: &Push<'_>, tag: &str, image: Image) -> Result<Pushed, PushError> {
@@ -103,7 +103,7 @@ async fn by_tag(ctx: &Ctx, push: &Push<'_>, tag: &str, image: Image) -> Result<P
                 return Ok(Pushed { life: Some(life), warnings: made.into_iter().collect() });
             }
             Err(error) if error.is_conflict() || error.reason() == "AlreadyExists" => {
-                before = loaded.map(|loaded| loaded.object);
+                before = loaded.map(|loaded| loaded.into_inner());
             }
             Err(error) => return Err(refused(&error)),
         }
@@ -152,7 +152,7 @@ async fn attempt(
         request_resource: RESOURCE,
     };
     let written = streams::write(ctx, write).await?;
-    Ok(Life(written.stream.object.metadata.uid))
+    Ok(Life(written.stream.object.metadata.uid.clone()))
 }
 
 /// A first push makes the stream as the one who pushes.

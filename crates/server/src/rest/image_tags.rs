@@ -41,9 +41,9 @@ fn get(call: &Call) -> Result<Reply, ApiError> {
     let (stream_name, tag) = view::parse_name(KIND, &call.info.name)?;
     let loaded = streams::load(&call.ctx, call.namespace(), stream_name)?
         .ok_or_else(|| ApiError::not_found(call.of(), stream_name))?;
-    let stream = decorated(call, loaded.object);
+    let stream = decorated(call, loaded.into_inner());
     let image = head(call, &stream, tag)?;
-    let shown = image_tag::build(&stream, tag, image.as_ref(), call.ctx.clock.now())?;
+    let shown = image_tag::build(&stream, tag, image.as_deref(), call.ctx.clock.now())?;
     Ok(Reply::object(200, json::object(&shown)))
 }
 
@@ -64,7 +64,7 @@ async fn create(call: &Call) -> Result<Reply, ApiError> {
     for _ in 0..limits::CONFLICT_RETRIES {
         let (stream_name, tag, _) = machinery::image::split_stream_tag(&request.metadata.name);
         let loaded = streams::load(&call.ctx, call.namespace(), stream_name)?;
-        let change = image_tag::create(loaded.as_ref().map(|loaded| &loaded.object), &request)?;
+        let change = image_tag::create(loaded.as_ref().map(|loaded| &*loaded.object), &request)?;
         match tag_writes::write(call, loaded.as_ref(), change, &request.metadata.name, dry_run).await {
             Ok(written) => return shown(call, 201, written, tag),
             Err(error) if tag_writes::is_lost_race(&error) => {}
@@ -75,9 +75,9 @@ async fn create(call: &Call) -> Result<Reply, ApiError> {
 }
 
 fn shown(call: &Call, code: u16, written: Written, tag: &str) -> Result<Reply, ApiError> {
-    let stream = decorated(call, written.stream.object);
+    let stream = decorated(call, written.stream.into_inner());
     let image = head(call, &stream, tag)?;
-    let shown = image_tag::build_or_empty(&stream, tag, image.as_ref(), call.ctx.clock.now());
+    let shown = image_tag::build_or_empty(&stream, tag, image.as_deref(), call.ctx.clock.now());
     Ok(Reply::object(code, json::object(&shown)))
 }
 
@@ -90,7 +90,7 @@ struct Start {
 fn start(call: &Call) -> Result<Start, ApiError> {
     let (stream_name, tag) = view::parse_name(KIND, &call.info.name)?;
     let loaded = streams::load(&call.ctx, call.namespace(), stream_name)?;
-    let stored = loaded.as_ref().map(|loaded| decorated(call, loaded.object.clone()));
+    let stored = loaded.as_ref().map(|loaded| decorated(call, ImageStream::clone(&loaded.object)));
     let uid = call.ctx.random.uid();
     let now = call.ctx.clock.now();
     let base = TagBase::new(stored, call.namespace(), stream_name, tag, &uid, now);
@@ -116,7 +116,7 @@ async fn patch(call: &Call) -> Result<Reply, ApiError> {
         let start = start(call)?;
         let now = call.ctx.clock.now();
         let image = head(call, &start.base.stream, &start.base.tag)?;
-        let old = image_tag::build_or_empty(&start.base.stream, &start.base.tag, image.as_ref(), now);
+        let old = image_tag::build_or_empty(&start.base.stream, &start.base.tag, image.as_deref(), now);
         let base = super::strategy::typed_value(call.resource, &old);
         let patched = patch::apply(kind, &base, change.clone(), &schema::IMAGE_TAG)?;
         let decoded = machinery::decode::patched(&patched).map_err(|why| unfit_patch(&patched, &why))?;
@@ -139,7 +139,7 @@ async fn apply_document(call: &Call) -> Result<Reply, ApiError> {
     let start = start(call)?;
     let now = call.ctx.clock.now();
     let image = head(call, &start.base.stream, &start.base.tag)?;
-    let mut shown = image_tag::build_or_empty(&start.base.stream, &start.base.tag, image.as_ref(), now);
+    let mut shown = image_tag::build_or_empty(&start.base.stream, &start.base.tag, image.as_deref(), now);
     shown.metadata.managed_fields.clear();
     let live = super::strategy::typed_value(call.resource, &shown);
     let empty = super::strategy::typed_value(call.resource, &ImageTag::default());

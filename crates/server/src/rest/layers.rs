@@ -30,7 +30,7 @@ pub(super) fn load(call: &Call, name: &str) -> Result<(ImageStream, ImageStreamL
     let snapshot = call.ctx.cache.snapshot();
     let key = resource::streams().key(call.namespace(), name);
     let entry = snapshot.get(&key).ok_or_else(|| ApiError::not_found(call.of(), name))?;
-    let stream = decorated(call, streams::decode::<ImageStream>(entry)?.object);
+    let stream = decorated(call, streams::decode::<ImageStream>(entry)?.into_inner());
     let parts = |image: &str| {
         let entry = snapshot.get(&resource::images().key("", image))?;
         let image = streams::decode::<Image>(entry).ok()?;

@@ -76,7 +76,7 @@ async fn push(call: &Call, request: &ImageStreamMapping, dry_run: bool) -> Resul
             namespace: call.namespace(),
             name,
             old: Some(&loaded),
-            new: changed.unwrap_or_else(|| loaded.object.clone()),
+            new: changed.unwrap_or_else(|| (*loaded.object).clone()),
             writer: Writer::Status,
             images: vec![new_image.clone()],
             cause: Cause::Push,
@@ -87,7 +87,7 @@ async fn push(call: &Call, request: &ImageStreamMapping, dry_run: bool) -> Resul
         };
         match streams::write(&call.ctx, write).await {
             Ok(_) => return Ok(()),
-            Err(error) if error.is_conflict() => before = Some(loaded.object),
+            Err(error) if error.is_conflict() => before = Some(loaded.into_inner()),
             Err(error) => return Err(error),
         }
     }

@@ -62,7 +62,7 @@ async fn write(
         if !version.is_empty() && *version != old.revision.to_string() {
             return Err(ApiError::modified(call.of(), &call.info.name));
         }
-        let mut new = old.object.clone();
+        let mut new = Plain::clone(&old.object);
         match wanted.fields.get("status") {
             Some(status) => drop(new.fields.insert("status".to_owned(), status.clone())),
             None => drop(new.fields.remove("status")),

@@ -47,7 +47,7 @@ fn pull_secrets(call: &Call, namespace: &str) -> Vec<(Entry, Plain)> {
         if let Ok(secret) = streams::decode::<Plain>(entry)
             && secret.object.metadata().annotations.get(EXCLUDE_SECRET).is_none_or(|value| value != "true")
         {
-            found.push((entry.clone(), secret.object));
+            found.push((entry.clone(), secret.into_inner()));
         }
     }
     found

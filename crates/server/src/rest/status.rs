@@ -24,7 +24,7 @@ use crate::streams;
 /// As for streams.
 pub(super) async fn answer(call: &Call) -> Result<Reply, ApiError> {
     match call.info.verb {
-        Verb::Get => Ok(Reply::object(200, json::object(&load(call)?.object))),
+        Verb::Get => Ok(Reply::object(200, json::object(&*load(call)?.object))),
         Verb::Update => update(call).await,
         Verb::Patch => patch(call).await,
         _ => Err(ApiError::method_not_allowed()),
@@ -60,7 +60,7 @@ async fn patch(call: &Call) -> Result<Reply, ApiError> {
     let change = call.patch_body()?;
     for _ in 0..limits::CONFLICT_RETRIES {
         let old = load(call)?;
-        let base = super::strategy::typed_value(call.resource, &old.object);
+        let base = super::strategy::typed_value(call.resource, &*old.object);
         let patched = patch::apply(kind, &base, change.clone(), &schema::IMAGE_STREAM)?;
         let decoded = machinery::decode::patched(&patched).map_err(|why| unfit_patch(&patched, &why))?;
         let mut request: ImageStream = accept_patched(call, decoded, &patched)?;
@@ -126,5 +126,5 @@ async fn commit(call: &Call, old: &Loaded<ImageStream>, mut new: ImageStream) ->
         request_resource: call.of().resource,
     };
     let written = streams::write(&call.ctx, write).await?;
-    Ok(Reply::object(200, json::object(&written.stream.object)))
+    Ok(Reply::object(200, json::object(&*written.stream.object)))
 }

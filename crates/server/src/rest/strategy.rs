@@ -2,6 +2,8 @@
 //!
 //! The verbs themselves are generic and live beside this module. A strategy never answers requests.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use machinery::decode::{self, Decoded};
@@ -223,7 +225,7 @@ impl Strategy for Plain {
     ) -> BoxFuture<'a, Result<Loaded<Plain>, ApiError>> {
         Box::pin(async move {
             let rules = plain_rules(call.resource);
-            let before = old.map(|old| &old.object);
+            let before = old.map(|old| &*old.object);
             let is_rbac = call.resource.group == rbac::GROUP;
             (rules.prepare)(&mut new, before);
             super::workloads::admit(call, &mut new, before);
@@ -317,7 +319,7 @@ pub(super) async fn commit<T: Storable>(
         let revision = old.map_or(Revision::ZERO, |old| old.revision);
         new.metadata_mut().resource_version =
             if old.is_some() { revision.to_string() } else { String::new() };
-        return Ok(Loaded { object: new, revision });
+        return Ok(Loaded { object: Arc::new(new), revision });
     }
     let expect = old.map_or(Expect::Absent, |old| Expect::At(old.revision));
     let txn = Txn::new().guard(key.clone(), expect).put(key, value);
@@ -329,5 +331,5 @@ pub(super) async fn commit<T: Storable>(
         .map_err(|error| streams::commit_failed(&error, call.of(), &name, old.is_none()))?;
     call.ctx.settle(revision).await?;
     new.metadata_mut().resource_version = revision.to_string();
-    Ok(Loaded { object: new, revision })
+    Ok(Loaded { object: Arc::new(new), revision })
 }

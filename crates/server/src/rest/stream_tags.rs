@@ -1,5 +1,7 @@
 //! `imagestreamtags`: tags of streams with their images. Reading puts them together, writing changes the stream.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use machinery::image::{Image, ImageStream, ImageStreamTag};
 use machinery::json;
@@ -53,7 +55,7 @@ fn get(call: &Call) -> Result<Reply, ApiError> {
     {
         return Ok(Reply::object(200, bytes));
     }
-    let stream = decorated(call, streams::decode::<ImageStream>(entry)?.object);
+    let stream = decorated(call, streams::decode::<ImageStream>(entry)?.into_inner());
     let Some(name) = stream_tag::head_image(&stream, tag) else {
         return Err(ApiError::not_found(call.of(), &call.info.name));
     };
@@ -76,7 +78,7 @@ pub(super) async fn streams_of(call: &Call) -> Result<(Vec<ImageStream>, ListOpt
     let listed = read::list_entries(&call.to(resource::streams()), &options).await?;
     let mut found = Vec::with_capacity(listed.entries.len());
     for entry in &listed.entries {
-        found.push(decorated(call, streams::decode::<ImageStream>(entry)?.object));
+        found.push(decorated(call, streams::decode::<ImageStream>(entry)?.into_inner()));
     }
     Ok((found, options))
 }
@@ -113,7 +115,7 @@ async fn create(call: &Call) -> Result<Reply, ApiError> {
     for _ in 0..limits::CONFLICT_RETRIES {
         let (stream_name, _, _) = machinery::image::split_stream_tag(&request.metadata.name);
         let loaded = streams::load(&call.ctx, call.namespace(), stream_name)?;
-        let change = stream_tag::create(loaded.as_ref().map(|loaded| &loaded.object), &request)?;
+        let change = stream_tag::create(loaded.as_ref().map(|loaded| &*loaded.object), &request)?;
         let (_, tag, _) = machinery::image::split_stream_tag(&request.metadata.name);
         match tag_writes::write(call, loaded.as_ref(), change, &request.metadata.name, dry_run).await {
             Ok(written) => return shown(call, 201, written, tag),
@@ -126,14 +128,18 @@ async fn create(call: &Call) -> Result<Reply, ApiError> {
 
 /// What a write answers with: the tag as it is now, with or without an image.
 fn shown(call: &Call, code: u16, written: Written, tag: &str) -> Result<Reply, ApiError> {
-    let stream = decorated(call, written.stream.object);
+    let stream = decorated(call, written.stream.into_inner());
     let image = head(call, &stream, tag)?;
-    let shown = stream_tag::build_or_empty(&stream, tag, image.as_ref(), call.ctx.clock.now());
+    let shown = stream_tag::build_or_empty(&stream, tag, image.as_deref(), call.ctx.clock.now());
     Ok(Reply::object(code, json::object(&shown)))
 }
 
 /// The image that a tag points at, if both exist.
-pub(super) fn head(call: &Call, stream: &ImageStream, tag: &str) -> Result<Option<Image>, ApiError> {
+pub(super) fn head(
+    call: &Call,
+    stream: &ImageStream,
+    tag: &str,
+) -> Result<Option<Arc<Image>>, ApiError> {
     match stream_tag::head_image(stream, tag) {
         Some(name) => Ok(streams::load_image(&call.ctx, name)?.map(|image| image.object)),
         None => Ok(None),
@@ -149,7 +155,7 @@ struct Start {
 fn start(call: &Call) -> Result<Start, ApiError> {
     let (stream_name, tag) = view::parse_name(KIND, &call.info.name)?;
     let loaded = streams::load(&call.ctx, call.namespace(), stream_name)?;
-    let stored = loaded.as_ref().map(|loaded| decorated(call, loaded.object.clone()));
+    let stored = loaded.as_ref().map(|loaded| decorated(call, ImageStream::clone(&loaded.object)));
     let uid = call.ctx.random.uid();
     let now = call.ctx.clock.now();
     let base = TagBase::new(stored, call.namespace(), stream_name, tag, &uid, now);

@@ -78,7 +78,7 @@ pub async fn tell(
     let namespace = object.metadata.namespace.as_str();
     let name = event::name(resource, object, complaint);
     let old = load_entry::<Plain>(ctx, &events.key(namespace, &name))?;
-    let old = old.as_ref().map(|old| &old.object);
+    let old = old.as_ref().map(|old| &*old.object);
     let Some(new) = event::about(resource, object, complaint, old, ctx.clock.now()) else { return Ok(()) };
     let call = internal(ctx, actor, events, (namespace, &name));
     let written = match old {
@@ -147,7 +147,7 @@ async fn write_status(call: &Call, old: &Loaded<Plain>, mut new: Plain) -> Resul
     if !version.is_empty() && *version != old.revision.to_string() {
         return Err(ApiError::modified(call.of(), &call.info.name));
     }
-    let mut changed = old.object.clone();
+    let mut changed = Plain::clone(&old.object);
     let status = new.fields.remove("status").unwrap_or_else(|| Value::Object(Map::new()));
     changed.fields.insert("status".to_owned(), status);
     let dry_run = call.write_options()?.dry_run;

@@ -399,7 +399,7 @@ pub(super) async fn delete_loaded<T: Strategy>(
     if metadata.deletion_timestamp.is_some() && finalizers == metadata.finalizers {
         return Ok(Deleted::Held(old.clone()));
     }
-    let mut new = old.object.clone();
+    let mut new = T::clone(&old.object);
     let now: Time = call.ctx.clock.now();
     let changed = new.metadata_mut();
     changed.finalizers = finalizers;

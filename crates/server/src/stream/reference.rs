@@ -12,20 +12,26 @@ use super::StreamSettings;
 
 /// Sets the stream's repositories from the settings, as every read and every write shows them.
 pub fn decorate(stream: &mut ImageStream, settings: &StreamSettings) {
-    let of_host = |host: &str| format!("{host}/{}/{}", stream.metadata.namespace, stream.metadata.name);
-    let repository = if settings.internal_registry_hostname.is_empty() {
-        let plain = &stream.spec.docker_image_repository;
-        without_tag(plain).unwrap_or_else(|| plain.clone())
-    } else {
-        of_host(&settings.internal_registry_hostname)
-    };
     let public = if settings.external_registry_hostname.is_empty() {
         String::new()
     } else {
-        of_host(&settings.external_registry_hostname)
+        at_host(stream, &settings.external_registry_hostname)
     };
-    stream.status.docker_image_repository = repository;
+    stream.status.docker_image_repository = repository(stream, settings);
     stream.status.public_docker_image_repository = public;
+}
+
+/// Where the stream's images are pulled from: this server's registry, or the one that the spec names.
+pub fn repository(stream: &ImageStream, settings: &StreamSettings) -> String {
+    if settings.internal_registry_hostname.is_empty() {
+        let plain = &stream.spec.docker_image_repository;
+        return without_tag(plain).unwrap_or_else(|| plain.clone());
+    }
+    at_host(stream, &settings.internal_registry_hostname)
+}
+
+fn at_host(stream: &ImageStream, host: &str) -> String {
+    format!("{host}/{}/{}", stream.metadata.namespace, stream.metadata.name)
 }
 
 /// A repository without tag and digest; `None` when it has none (or is no reference at all).

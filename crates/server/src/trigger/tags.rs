@@ -14,7 +14,7 @@ impl lookup::Streams for CurrentTags<'_> {
     fn stream(&self, namespace: &str, name: &str) -> Option<ImageStream> {
         match streams::load(self.0, namespace, name) {
             Ok(found) => found.map(|loaded| {
-                let mut stream = loaded.object;
+                let mut stream = loaded.into_inner();
                 stream::decorate(&mut stream, &self.0.settings.images);
                 stream
             }),
