@@ -150,12 +150,8 @@ impl Pipeline {
         let resource = resource::find(&info.group, &info.version, &info.resource, &info.subresource);
         seen.counted = counted(&info, resource);
         if let Some(name) = hooks::called(parts.uri.path()) {
-            let asked = hooks::Asked {
-                name,
-                query,
-                headers: headers,
-                source: peer.address.map(|address| address.ip()),
-            };
+            let asked =
+                hooks::Asked { name, query, headers, source: peer.address.map(|address| address.ip()) };
             return self.hook(&parts.method, &asked, incoming).await;
         }
         let place = self.ctx.in_flight.enter(Kind::of(&info))?;
@@ -165,7 +161,7 @@ impl Pipeline {
                 method: &parts.method,
                 path: parts.uri.path(),
                 query,
-                headers: headers,
+                headers,
                 host: host(parts, headers),
                 body: &body,
             };

@@ -593,9 +593,9 @@ static BY_PLURAL: LazyLock<HashMap<&str, Vec<&Resource>>> = LazyLock::new(|| {
 /// The entry of a resource (or, with a subresource, of that).
 pub fn find(group: &str, version: &str, resource: &str, subresource: &str) -> Option<&'static Resource> {
     let entries = BY_PLURAL.get(resource)?;
-    let found = entries.iter().find(|entry| {
-        entry.group == group && entry.version == version && entry.names().1 == subresource
-    });
+    let found = entries
+        .iter()
+        .find(|entry| entry.group == group && entry.version == version && entry.names().1 == subresource);
     found.copied()
 }
 

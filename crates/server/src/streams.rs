@@ -119,8 +119,8 @@ fn pass(ctx: &Ctx, write: &Write<'_>, new: ImageStream) -> Result<Passed, ApiErr
         limits: &limits::of_streams(ctx, write.namespace),
     };
     let old = write.old.map(|old| &*old.object);
-    let mut passed = stream::pass(old, new, &passage)
-        .map_err(|errors| stream::invalid(write.name, &errors))?;
+    let mut passed =
+        stream::pass(old, new, &passage).map_err(|errors| stream::invalid(write.name, &errors))?;
     if write.old.is_none() && passed.stream.metadata.uid.is_empty() {
         fill_identity(ctx, passed.stream.metadata_mut());
     }

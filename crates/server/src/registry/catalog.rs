@@ -271,7 +271,8 @@ impl Catalog for Streams {
     fn signatures<'a>(&'a self, digest: &'a Digest) -> Answer<'a, Vec<Signature>> {
         async move {
             let image = streams::load_image(&self.ctx, digest.as_str()).map_err(|error| failed(&error))?;
-            let signatures = image.map(|loaded| loaded.object.signatures.clone()).unwrap_or_default().into_iter();
+            let signatures =
+                image.map(|loaded| loaded.object.signatures.clone()).unwrap_or_default().into_iter();
             let shown = signatures.map(|signature| Signature {
                 name: signature.metadata.name,
                 kind: signature.r#type,

@@ -103,7 +103,7 @@ async fn by_tag(ctx: &Ctx, push: &Push<'_>, tag: &str, image: Image) -> Result<P
                 return Ok(Pushed { life: Some(life), warnings: made.into_iter().collect() });
             }
             Err(error) if error.is_conflict() || error.reason() == "AlreadyExists" => {
-                before = loaded.map(|loaded| loaded.into_inner());
+                before = loaded.map(Loaded::into_inner);
             }
             Err(error) => return Err(refused(&error)),
         }

@@ -157,11 +157,7 @@ async fn apply_document(call: &Call) -> Result<Reply, ApiError> {
     apply(call, start.loaded.as_ref(), change).await
 }
 
-async fn apply(
-    call: &Call,
-    loaded: Option<&Loaded<ImageStream>>,
-    change: Change,
-) -> Result<Reply, ApiError> {
+async fn apply(call: &Call, loaded: Option<&Loaded<ImageStream>>, change: Change) -> Result<Reply, ApiError> {
     let (_, tag) = view::parse_name(KIND, &call.info.name)?;
     let dry_run = call.write_options()?.dry_run;
     let code = if change.created { 201 } else { 200 };

@@ -53,8 +53,8 @@ pub use watch::watch;
 pub use workloads::{put_workload, start_build, tell};
 
 use crate::plain::Plain;
-use crate::respond;
 use crate::resource::{Resource, Source, View};
+use crate::respond;
 use crate::stored::{Loaded, Storable};
 use strategy::Strategy;
 use write::Deleted;

@@ -135,11 +135,7 @@ fn shown(call: &Call, code: u16, written: Written, tag: &str) -> Result<Reply, A
 }
 
 /// The image that a tag points at, if both exist.
-pub(super) fn head(
-    call: &Call,
-    stream: &ImageStream,
-    tag: &str,
-) -> Result<Option<Arc<Image>>, ApiError> {
+pub(super) fn head(call: &Call, stream: &ImageStream, tag: &str) -> Result<Option<Arc<Image>>, ApiError> {
     match stream_tag::head_image(stream, tag) {
         Some(name) => Ok(streams::load_image(&call.ctx, name)?.map(|image| image.object)),
         None => Ok(None),

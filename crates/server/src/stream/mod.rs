@@ -30,9 +30,7 @@ use machinery::status::{ApiError, GroupResource};
 use machinery::time::Time;
 use machinery::validate::object_meta_update;
 pub use propagate::{Source, sources};
-pub use reference::{
-    decorate, is_insecure, matches_image, repository, resolve_image, resolve_reference,
-};
+pub use reference::{decorate, is_insecure, matches_image, repository, resolve_image, resolve_reference};
 pub use rules::{check_tag, stream_name_errors};
 
 /// What streams follow besides their own content.
