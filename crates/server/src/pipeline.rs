@@ -173,7 +173,7 @@ impl Pipeline {
         seen.decision = Decision::None;
         let place = place.claim(&actor.user)?;
         seen.decision = Decision::Forbid;
-        if headers.keys().any(|name| name.as_str().starts_with("impersonate-")) {
+        if auth::is_impersonation(headers) {
             seen.actor = Some(Arc::new(actor.clone()));
         }
         let mut actor = auth::impersonate(&self.ctx, actor, headers)?;

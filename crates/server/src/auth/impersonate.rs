@@ -14,6 +14,7 @@ use super::{Actor, check};
 use crate::context::Context;
 
 const AUTHENTICATION_GROUP: &str = "authentication.k8s.io";
+const PREFIX: &str = "impersonate-";
 const EXTRA_PREFIX: &str = "impersonate-extra-";
 
 /// What the `Impersonate-*` headers ask for.
@@ -75,11 +76,19 @@ fn bad(header: &str) -> ApiError {
     ApiError::bad_request(format!("the header {header} cannot be read"))
 }
 
+/// Whether a request asks for it at all.
+pub fn is_asked(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| name.as_str().starts_with(PREFIX))
+}
+
 /// Lets a caller act as somebody else, as the `Impersonate-*` headers say.
 ///
 /// # Errors
 /// 403 for callers who may not, 400 for headers that do not name a user.
 pub fn impersonate(ctx: &Context, actor: Actor, headers: &HeaderMap) -> Result<Actor, ApiError> {
+    if !is_asked(headers) {
+        return Ok(actor);
+    }
     let wanted = Wanted::of(headers)?;
     if wanted.is_nothing() {
         return Ok(actor);

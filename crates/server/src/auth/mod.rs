@@ -22,7 +22,7 @@ pub use authenticate::{Authenticator, TokenOwner, authenticate, prepare, token_o
 pub use authorize::{authorize, check, denied, may, may_read_layers, review};
 pub use authorizer::Authorizer;
 pub use front_proxy::FrontProxy;
-pub use impersonate::impersonate;
+pub use impersonate::{impersonate, is_asked as is_impersonation};
 pub use jwt::Signer;
 pub use oidc::Oidc;
 
