@@ -103,7 +103,7 @@ async fn write(
         settle_namespace(call, &mut scale.metadata)?;
         settle_name(call, &mut scale.metadata)?;
         check(call, resource, &scale, &old)?;
-        let mut new = old.object.clone();
+        let mut new = Plain::clone(&old.object);
         set(&mut new, scale.spec.replicas);
         fields::track(call, Some(&old), &mut new, &[], |old| old.to_value(call.resource, &call.ctx))?;
         match Plain::save(call, Some(&old), new, dry_run).await {
