@@ -104,7 +104,7 @@ impl Strategy for ImageStream {
                 let of = GroupResource::new(call.resource.group, call.resource.plural);
                 quota::admit(&call.ctx, call.resource, &call.info.namespace, of, &name)?;
             }
-            call.advise(decide::complaints(&new, old.map(|old| &old.object)));
+            call.advise(decide::complaints(&new, old.map(|old| &*old.object)));
             let write = streams::Write {
                 namespace: &call.info.namespace,
                 name: &name,

@@ -68,7 +68,7 @@ pub(super) async fn write(
         let (of, tag) = (call.of(), if call.info.name.is_empty() { shown } else { &call.info.name });
         quota::admit(&call.ctx, resource::streams(), call.namespace(), of, tag)?;
     }
-    call.advise(decide::complaints(&stream, loaded.map(|loaded| &loaded.object)));
+    call.advise(decide::complaints(&stream, loaded.map(|loaded| &*loaded.object)));
     let write = streams::Write {
         namespace: call.namespace(),
         name: &name,
