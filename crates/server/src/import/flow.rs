@@ -163,7 +163,7 @@ impl Round<'_> {
         status: &ImageStreamImportStatus,
         secrets: &Secrets,
     ) -> Vec<ImageImportStatus> {
-        let stream = self.held.map(|held| &held.stream);
+        let stream = self.held.map(|held| &*held.stream);
         let wanted = attached::wanted(self.request, status, stream, self.registries);
         let each =
             wanted.iter().flat_map(|(source, digest)| attached::tags(digest).map(move |tag| (source, tag)));
