@@ -17,14 +17,17 @@ const PREFIX: &str = "/weir.dev/triggered/";
 /// Outcomes that one answer holds at the most.
 const MOST: usize = 5000;
 
-/// What a trigger did for a move.
+/// What a trigger or a workload did for a move.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Outcome {
-    /// The kind of the trigger.
+    /// The kind of the trigger or workload.
     pub kind: String,
     /// Its name.
     pub name: String,
+    /// The project of a workload; empty for a trigger, which is in the stream's.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
     /// The tag.
     pub tag: String,
     /// The move, by its name in the ledger.
@@ -39,6 +42,7 @@ impl Outcome {
         Outcome {
             kind: spec.trigger.kind.clone(),
             name: spec.trigger.name.clone(),
+            namespace: String::new(),
             tag: spec.tag.clone(),
             r#move: spec.r#move.clone(),
             status: status.clone(),
@@ -46,11 +50,12 @@ impl Outcome {
     }
 
     /// The write that keeps it; `None` while nothing is final.
-    pub(super) fn write(&self, namespace: &str, stream: &str) -> Option<(Key, Option<Bytes>)> {
+    pub(crate) fn write(&self, namespace: &str, stream: &str) -> Option<(Key, Option<Bytes>)> {
         if self.status.state == State::Pending {
             return None;
         }
-        let key = format!("{}{}/{}.{}", prefix(namespace, stream), self.r#move, self.kind, self.name);
+        let own = if self.namespace.is_empty() { String::new() } else { format!("{}/", self.namespace) };
+        let key = format!("{}{}/{}.{own}{}", prefix(namespace, stream), self.r#move, self.kind, self.name);
         Some((Key::new(&key).ok()?, Some(machinery::json::compact(self).into())))
     }
 }

@@ -10,8 +10,11 @@ use store::Key;
 
 use super::call::Call;
 use super::reply::Reply;
+use crate::auth;
 use crate::deliver::{self, Outcome};
 use crate::ledger::{self, PAGE, Row};
+use crate::trigger::FOLLOWERS;
+use crate::trigger::controller::resource_of;
 
 /// GET.
 ///
@@ -52,7 +55,8 @@ async fn with_outcomes(call: &Call, stream: &str, rows: Vec<Row>) -> Result<Vec<
     let known = deliver::outcomes(&call.ctx, call.namespace(), stream, &first).await;
     let known = known.map_err(|error| ApiError::unavailable(error.to_string()))?;
     let show = |row: Row| {
-        let triggered: Vec<&Outcome> = known.iter().filter(|outcome| outcome.r#move == row.name).collect();
+        let of_row = known.iter().filter(|outcome| outcome.r#move == row.name);
+        let triggered: Vec<&Outcome> = of_row.filter(|outcome| may_see(call, outcome)).collect();
         let mut shown = serde_json::to_value(&row).expect("a row is plain data");
         if !triggered.is_empty() {
             shown["triggered"] = serde_json::to_value(triggered).expect("outcomes are plain data");
@@ -60,6 +64,16 @@ async fn with_outcomes(call: &Call, stream: &str, rows: Vec<Row>) -> Result<Vec<
         shown
     };
     Ok(rows.into_iter().map(show).collect())
+}
+
+/// Workloads of other projects are shown to those who may list them there.
+fn may_see(call: &Call, outcome: &Outcome) -> bool {
+    if outcome.namespace.is_empty() || outcome.namespace == call.namespace() {
+        return true;
+    }
+    let mut kinds = FOLLOWERS.into_iter().map(resource_of);
+    let Some(of) = kinds.find(|resource| resource.kind == outcome.kind) else { return false };
+    auth::may(&call.ctx, &call.actor, "list", of.group, of.plural, &outcome.namespace, "")
 }
 
 fn position(call: &Call, stream: &str, token: &str) -> Result<Key, ApiError> {

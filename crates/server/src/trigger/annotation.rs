@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::limits::ANNOTATION;
 use super::path::{self, PathError};
-use super::{Reaction, TAG, TagName, Tags};
+use super::{FOLLOWERS, Reaction, TAG, TagName, Tags};
 use crate::control::StreamKey;
 use crate::plain::Plain;
 use crate::workload::images::Place;
@@ -189,12 +189,21 @@ pub fn complaints(kind: Workload, object: &Plain) -> Vec<String> {
             None
         }
     }
+    if !FOLLOWERS.contains(&kind) && object.metadata.annotations.contains_key(KEY) {
+        return vec![format!(
+            "the annotation {KEY} does nothing here: what a {kind:?} runs is fixed when it is made; an ObjectTrigger \
+             makes one for every move of a tag"
+        )];
+    }
     react(kind, object, &Nothing).complaints
 }
 
 /// Gives an object the images of the tags that its annotation names. Tags that point nowhere are waited for.
 pub fn react(kind: Workload, object: &Plain, tags: &dyn Tags) -> Reaction {
     let mut reaction = Reaction::default();
+    if !super::follows(kind, object) {
+        return reaction;
+    }
     let triggers = match of(object) {
         Ok(triggers) => triggers,
         Err(error) => {

@@ -12,7 +12,7 @@ use store::cache::EventKind;
 
 use super::index::{Index, ObjectKey};
 use super::limits::AT_WORK;
-use super::tags::CurrentTags;
+use super::witness::{self, Seen, Witness};
 use super::{FOLLOWERS, Reaction, annotation, build, deployment, streams};
 use crate::auth::Actor;
 use crate::changes;
@@ -163,28 +163,31 @@ async fn act(
     resource: &'static Resource,
     object: Loaded<Plain>,
 ) -> Result<(), ApiError> {
-    let tags = CurrentTags(ctx);
-    let reaction = match kind {
+    let tags = Witness::new(ctx);
+    let (reaction, news) = match kind {
         Workload::BuildConfig => {
-            if let Some(request) = build::wanted(&object.object, &tags) {
+            let wanted = build::wanted(&object.object, &tags);
+            let news = tags.news(&object.object);
+            if let Some(request) = wanted {
                 match rest::start_build(ctx, actor, &object, &request, false).await {
-                    Ok(_) => {}
+                    Ok(_) => witness::note(ctx, resource, &object.object, &news).await,
                     Err(error) if error.is_conflict() || error.code() == 503 => return Err(error),
                     // Only a change of the configuration or of its tags helps, and either comes back here.
                     Err(error) => tell(ctx, actor, resource, &object.object, &error.0.message).await,
                 }
             }
-            build::complaints(&object.object)
+            (build::complaints(&object.object), Seen::new())
         }
         Workload::DeploymentConfig => {
-            match deployment::react(&object.object, deployment::Which::Automatic, &tags) {
+            let reaction = match deployment::react(&object.object, deployment::Which::Automatic, &tags) {
                 deployment::Outcome::Changed(changed) => {
                     Reaction { changed: Some(*changed), complaints: Vec::new() }
                 }
                 deployment::Outcome::Waiting | deployment::Outcome::Current => Reaction::default(),
-            }
+            };
+            (reaction, tags.news(&object.object))
         }
-        _ => annotation::react(kind, &object.object, &tags),
+        _ => (annotation::react(kind, &object.object, &tags), tags.news(&object.object)),
     };
     for complaint in &reaction.complaints {
         tell(ctx, actor, resource, &object.object, complaint).await;
@@ -194,6 +197,10 @@ async fn act(
         Err(error) if error.code() == 422 => {
             // The object itself is wrong; trying again helps nobody until somebody changes it.
             tell(ctx, actor, resource, &object.object, &error.0.message).await;
+            Ok(())
+        }
+        Ok(()) => {
+            witness::note(ctx, resource, &object.object, &news).await;
             Ok(())
         }
         other => other,

@@ -19,6 +19,7 @@ pub mod limits;
 pub mod lookup;
 pub mod path;
 pub mod tags;
+mod witness;
 
 use std::collections::BTreeSet;
 
@@ -90,20 +91,28 @@ pub struct Reaction {
 /// The streams that a workload follows.
 pub fn streams(kind: Workload, object: &Plain) -> BTreeSet<StreamKey> {
     match kind {
-        Workload::Deployment | Workload::StatefulSet | Workload::DaemonSet | Workload::CronJob => {
-            annotation::streams(object)
-        }
         Workload::DeploymentConfig => deployment::streams(object),
         Workload::BuildConfig => build::streams(object),
+        kind if follows(kind, object) => annotation::streams(object),
         _ => BTreeSet::new(),
     }
 }
 
+/// Whether an object can follow tags. What a controller made of another object has that one's annotations as well, and is
+/// what that one was: history that somebody may go back to.
+pub fn follows(kind: Workload, object: &Plain) -> bool {
+    let is_copy = matches!(kind, Workload::ReplicaSet | Workload::ReplicationController)
+        && object.metadata.owner_references.iter().any(|owner| owner.controller == Some(true));
+    FOLLOWERS.contains(&kind) && !is_copy
+}
+
 /// The kinds that follow tags.
-pub const FOLLOWERS: [Workload; 6] = [
+pub const FOLLOWERS: [Workload; 8] = [
     Workload::Deployment,
     Workload::StatefulSet,
     Workload::DaemonSet,
+    Workload::ReplicaSet,
+    Workload::ReplicationController,
     Workload::CronJob,
     Workload::DeploymentConfig,
     Workload::BuildConfig,

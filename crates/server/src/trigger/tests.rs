@@ -186,6 +186,25 @@ fn a_container_named_in_two_ways_settles_on_the_last_word() {
 }
 
 #[test]
+fn copies_that_a_controller_made_follow_nothing_and_kinds_that_never_change_say_so() {
+    let tags = Known::of(&[("ns/a:1", "A")]);
+    let mut object = deployment(&json!([trigger("a:1", "containers[0].image")]).to_string());
+    for kind in [Workload::ReplicaSet, Workload::ReplicationController] {
+        assert!(react(kind, &object, &tags).changed.is_some(), "{kind:?}");
+    }
+    let owner =
+        json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": "d", "uid": "u", "controller": true}]);
+    object.metadata.owner_references = serde_json::from_value(owner).unwrap();
+    assert!(react(Workload::Deployment, &object, &tags).changed.is_some());
+    for kind in [Workload::ReplicaSet, Workload::ReplicationController, Workload::Job] {
+        assert_eq!(react(kind, &object, &tags), Reaction::default(), "{kind:?}");
+        assert!(streams(kind, &object).is_empty());
+    }
+    assert!(annotation::complaints(Workload::Job, &object)[0].contains("a Job runs is fixed"));
+    assert_eq!(annotation::complaints(Workload::ReplicaSet, &object), [""; 0]);
+}
+
+#[test]
 fn an_annotation_that_cannot_be_read_is_one_complaint() {
     for text in ["[{", "{}", r#"[{"paused":"true"}]"#] {
         let reaction = react(Workload::Deployment, &deployment(text), &Known::default());

@@ -132,6 +132,7 @@ async fn an_image_moves_upstream_and_everybody_who_follows_it_reacts() {
     assert!(
         told.contains("Hook (told by the hook upstream)") && told.contains("WebhookTrigger/tell Delivered")
     );
+    assert!(told.contains("Deployment/web Delivered"), "{told}");
     let told = weir(&server, &["triggers", "app:stable", "-n", "hooks"]).await;
     assert!(told.contains("Deployment") && told.contains("Current") && told.contains("Delivered"), "{told}");
     let told = weir(&server, &["get", "deliveries", "-n", "hooks"]).await;
