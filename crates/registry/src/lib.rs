@@ -7,12 +7,14 @@
 //! - [`Registry`]: answers requests; [`route`] says which there are.
 //! - [`Blobs`]: where content lies; [`FileBlobs`] keeps it in files.
 //! - [`records`]: what is known about content, in the [`store::Store`] under `/registry/`.
+//! - [`adopt`]: takes over what another registry has kept.
 //! - [`collect`]: removes content that nobody needs, while the registry goes on.
 //!
 //! The order of every write is the same: bytes are durable first, then one transaction makes them visible, then the
 //! client is told. A crash leaves bytes that nobody refers to, and never a reference to bytes that are not there.
 
 mod access;
+pub mod adopt;
 mod blobs;
 mod body;
 mod catalog;
@@ -37,7 +39,9 @@ mod upstream;
 mod wire;
 
 pub use access::{Access, AccessError, Right, Subject};
-pub use blobs::{Blobs, FileBlobs, Io, ObjectBlobs, ObjectSettings, Pieces, Progress, Resume, Upload};
+pub use blobs::{
+    Blobs, FileBlobs, Io, Linked, ObjectBlobs, ObjectSettings, Pieces, Progress, Resume, Upload,
+};
 pub use body::{Body, BoxError, RequestBody};
 pub use catalog::{
     Answer, Came, Catalog, CatalogError, Held, Life, Presence, Push, PushError, Pushed, Signature, Signed,

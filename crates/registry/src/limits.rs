@@ -72,3 +72,8 @@ pub const NEEDED_STEP: u64 = 3600;
 pub const ATTEMPTS: usize = 10;
 /// Locks that keep the removal and the arrival of the same content apart.
 pub const DIGEST_LOCKS: usize = 64;
+
+/// Words of a repository's name that a volume of another registry may have.
+pub const VOLUME_DEPTH: usize = 16;
+/// Entries of one directory of such a volume.
+pub const VOLUME_ENTRIES: usize = 1_000_000;

@@ -123,6 +123,10 @@ impl Registry {
         for upstream in upstreams {
             let id = self.random_id();
             let tried = self.try_place(flight, &**upstream, digest, &id).await;
+            if keep && tried.is_ok() {
+                // Who reads it need not wait for the disk.
+                flight.update(|state| state.is_right = true);
+            }
             let landed = match tried {
                 Ok(upload) if keep => self.keep_fetched(&upload, digest, upstream.place()).await,
                 Ok(_) => Ok(()),
@@ -184,8 +188,6 @@ impl Registry {
         if found != *digest || blob.size.is_some_and(|size| size != length) {
             return Err(failed(format!("content integrity error: {length} bytes came, which are {found}")));
         }
-        // Who reads it need not wait for the disk.
-        flight.update(|state| state.is_right = true);
         Ok(upload)
     }
 
@@ -268,7 +270,10 @@ struct Landing<'f> {
 
 impl Landing<'_> {
     fn land(self, outcome: Result<Arc<str>, UpstreamError>) {
-        self.flight.update(|state| state.outcome = Some(outcome));
+        self.flight.update(|state| {
+            state.is_right |= outcome.is_ok();
+            state.outcome = Some(outcome);
+        });
     }
 }
 

@@ -34,24 +34,29 @@ const RETRY: Duration = Duration::from_secs(1);
 /// When the store does not take them.
 pub async fn make_first(ctx: &Ctx) -> Result<(), ApiError> {
     for name in FIRST {
-        let key = streams::key(&resource::namespaces().key("", name))?;
-        if ctx.cache.snapshot().get(key.as_str()).is_some() {
-            continue;
-        }
-        let mut namespace = Plain {
-            metadata: ObjectMeta { name: name.to_owned(), ..ObjectMeta::default() },
-            fields: serde_json::Map::new(),
-        };
-        fill_identity(ctx, namespace.metadata_mut());
-        (crate::plain::NAMESPACE.prepare)(&mut namespace, None);
-        match ctx.store.commit(Txn::new().create(key, namespace.encode())).await {
-            Ok(revision) => ctx.settle(revision).await?,
-            // Another server on the same store was faster.
-            Err(CommitError::Conflict { .. }) => {}
-            Err(error) => return Err(ApiError::unavailable(error.to_string())),
-        }
+        ensure(ctx, name).await?;
     }
     Ok(())
+}
+
+/// Makes a namespace if it is not there.
+pub(crate) async fn ensure(ctx: &Ctx, name: &str) -> Result<(), ApiError> {
+    let key = streams::key(&resource::namespaces().key("", name))?;
+    if ctx.cache.snapshot().get(key.as_str()).is_some() {
+        return Ok(());
+    }
+    let mut namespace = Plain {
+        metadata: ObjectMeta { name: name.to_owned(), ..ObjectMeta::default() },
+        fields: serde_json::Map::new(),
+    };
+    fill_identity(ctx, namespace.metadata_mut());
+    (crate::plain::NAMESPACE.prepare)(&mut namespace, None);
+    match ctx.store.commit(Txn::new().create(key, namespace.encode())).await {
+        Ok(revision) => ctx.settle(revision).await,
+        // Another server on the same store was faster.
+        Err(CommitError::Conflict { .. }) => Ok(()),
+        Err(error) => Err(ApiError::unavailable(error.to_string())),
+    }
 }
 
 /// Whether a namespace is one that every server has, which cannot be deleted.

@@ -73,6 +73,8 @@ pub struct RegistrySettings {
     pub metrics: RegistryMetrics,
     /// An object store for content; without it content is kept in files below the data directory.
     pub s3: Option<S3Settings>,
+    /// A directory that Docker's registry has filled and nobody writes to any more: what it holds is taken over.
+    pub adopt: Option<PathBuf>,
     /// Who is told what happens in the registry.
     pub notifications: Vec<EndpointSettings>,
 }
@@ -268,6 +270,7 @@ impl Default for RegistrySettings {
             mirror: true,
             metrics: RegistryMetrics::default(),
             s3: None,
+            adopt: None,
             notifications: Vec::new(),
         }
     }

@@ -22,7 +22,7 @@ use futures_util::{FutureExt, StreamExt};
 use oci::Digest;
 use oci::digest::{Algorithm, Hasher};
 
-use super::{Blobs, Io, Pieces, Progress, Resume, Upload};
+use super::{Blobs, Io, Linked, Pieces, Progress, Resume, Upload};
 use crate::limits;
 
 const ALGORITHMS: [Algorithm; 3] = [Algorithm::Sha256, Algorithm::Sha384, Algorithm::Sha512];
@@ -135,6 +135,42 @@ impl Blobs for FileBlobs {
             Ok(removed)
         }
         .boxed()
+    }
+
+    fn link<'a>(&'a self, digest: &'a Digest, file: &'a Path) -> Io<'a, Linked> {
+        let (blobs, digest, path) = (self.clone(), digest.clone(), file.to_owned());
+        blocking(move || {
+            let mut file = File::open(&path)?;
+            let mut hasher = Hasher::new(digest.algorithm());
+            let (mut buffer, mut size) = (vec![0; limits::WRITE_BYTES], 0);
+            loop {
+                let read = file.read(&mut buffer)?;
+                if read == 0 {
+                    break;
+                }
+                hasher.update(&buffer[..read]);
+                size += read as u64;
+            }
+            if hasher.finish() != digest {
+                return Ok(Linked::Wrong);
+            }
+            let dir = blobs.blob_dir(&digest);
+            blobs.make_shelves(digest.algorithm())?;
+            make_dir(&dir)?;
+            match fs::hard_link(&path, dir.join("data")) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                // Another file system, one without links, or a file of somebody who shares it with nobody.
+                Err(_) => {
+                    ignore_missing(fs::remove_dir(&dir))?;
+                    return Ok(Linked::Impossible);
+                }
+                Ok(()) => {}
+            }
+            File::open(dir.join("data"))?.sync_all()?;
+            sync_dir(&dir)?;
+            dir.parent().map_or(Ok(()), sync_dir)?;
+            Ok(Linked::Done(size))
+        })
     }
 
     fn size<'a>(&'a self, digest: &'a Digest) -> Io<'a, Option<u64>> {

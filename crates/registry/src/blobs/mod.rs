@@ -12,9 +12,11 @@ mod objects;
 
 use std::io;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use oci::Digest;
@@ -51,6 +53,17 @@ pub enum Resume {
 /// Bytes of content. An error in the middle means that there are no more.
 pub type Pieces = BoxStream<'static, io::Result<Bytes>>;
 
+/// What became of a file that was to be content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linked {
+    /// It is, with so many bytes.
+    Done(u64),
+    /// It is not what the digest says.
+    Wrong,
+    /// It would have to be copied.
+    Impossible,
+}
+
 /// An upload that is being written. Callers write one after the other. A future that is dropped leaves the upload as it
 /// was or as it would have been, never in between.
 pub trait Upload: Send + Sync {
@@ -86,6 +99,13 @@ pub trait Blobs: Send + Sync + 'static {
 
     /// Forgets all uploads but those that are named; returns how many there were.
     fn abort_others<'a>(&'a self, known: &'a (dyn Fn(&str) -> bool + Send + Sync)) -> Io<'a, usize>;
+
+    /// Makes a file that nobody changes any more the content of a digest, durably and without a copy, where that can be
+    /// done. Its bytes are checked.
+    fn link<'a>(&'a self, digest: &'a Digest, file: &'a Path) -> Io<'a, Linked> {
+        let _ = (digest, file);
+        async { Ok(Linked::Impossible) }.boxed()
+    }
 
     /// The length of content, if it is there.
     fn size<'a>(&'a self, digest: &'a Digest) -> Io<'a, Option<u64>>;

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use store::Txn;
 
 use super::manifest::{Reference, Stored};
+use crate::access::Subject;
 use crate::body::{Body, BoxError, RequestBody};
 use crate::catalog::{Life, Presence, Push, PushError, Pushed};
 use crate::error::{Code, Error};
@@ -44,35 +45,9 @@ pub(crate) async fn put(
     };
     let tags = tags(call, reference)?;
     let manifest = parse(call.header(header::CONTENT_TYPE).unwrap_or_default(), raw)?;
-    let unbound = verify(registry, repository, &manifest).await?;
-    registry.keep_bytes(&digest, manifest.raw()).await?;
-    let config = config(registry, &manifest).await?;
-    let mut pushed = Pushed::default();
-    let mut push = Push {
-        who: &call.who,
-        repository,
-        tag: None,
-        digest: &digest,
-        manifest: &manifest,
-        config: config.as_ref(),
-    };
-    if tags.is_empty() {
-        pushed = registry.catalog.push(push).await.map_err(refused)?;
-    }
-    for tag in &tags {
-        push.tag = Some(tag);
-        let one = registry.catalog.push(push).await.map_err(refused)?;
-        pushed.life = one.life;
-        pushed.warnings.extend(one.warnings);
-    }
-    let new = Presence::from(pushed.life.clone());
-    registry.bind(repository, &digest, &manifest, &new, unbound).await?;
-    if matches!((&presence, &new), (Presence::Absent, Presence::Present(_))) {
-        registry.bind_all(repository, &new).await?;
-    }
-    let stored = Stored { raw: manifest.raw().clone(), media_type: manifest.media_type().to_owned() };
-    registry.manifests.put(&digest, &stored, stored.raw.len());
-    Ok(created(repository, &digest, &manifest, &tags, &pushed.warnings))
+    let warnings =
+        registry.put_manifest(&call.who, repository, &presence, (&digest, &manifest), &tags).await?;
+    Ok(created(repository, &digest, &manifest, &tags, &warnings))
 }
 
 impl From<Option<Life>> for Presence {
@@ -156,7 +131,7 @@ fn invalid(why: impl Into<String>) -> Error {
 }
 
 /// Reads a manifest of a kind that is taken.
-fn parse(content_type: &str, raw: Bytes) -> Result<Manifest, Error> {
+pub(crate) fn parse(content_type: &str, raw: Bytes) -> Result<Manifest, Error> {
     let given = oci::manifest::essence(content_type).map_err(|error| invalid(error.to_string()))?;
     let media_type = match given.as_str() {
         "" | media::JSON => sniff(&raw).map_err(invalid)?,
@@ -315,6 +290,40 @@ fn refused(error: PushError) -> Error {
 }
 
 impl Registry {
+    /// Keeps a manifest whose parts are here, makes it known to the image stream, and links it; what the client should
+    /// know.
+    pub(crate) async fn put_manifest(
+        self: &Arc<Self>,
+        who: &Subject,
+        repository: &Repository,
+        presence: &Presence,
+        (digest, manifest): (&Digest, &Manifest),
+        tags: &[String],
+    ) -> Result<Vec<String>, Error> {
+        let unbound = verify(self, repository, manifest).await?;
+        self.keep_bytes(digest, manifest.raw()).await?;
+        let config = config(self, manifest).await?;
+        let mut pushed = Pushed::default();
+        let mut push = Push { who, repository, tag: None, digest, manifest, config: config.as_ref() };
+        if tags.is_empty() {
+            pushed = self.catalog.push(push).await.map_err(refused)?;
+        }
+        for tag in tags {
+            push.tag = Some(tag);
+            let one = self.catalog.push(push).await.map_err(refused)?;
+            pushed.life = one.life;
+            pushed.warnings.extend(one.warnings);
+        }
+        let new = Presence::from(pushed.life.clone());
+        self.bind(repository, digest, manifest, &new, unbound).await?;
+        if matches!((presence, &new), (Presence::Absent, Presence::Present(_))) {
+            self.bind_all(repository, &new).await?;
+        }
+        let stored = Stored { raw: manifest.raw().clone(), media_type: manifest.media_type().to_owned() };
+        self.manifests.put(digest, &stored, stored.raw.len());
+        Ok(pushed.warnings)
+    }
+
     /// Links a manifest to its repository and lists it under its subject; links of what it consists of that belonged to
     /// no life of the repository belong to this one from now on.
     pub(crate) async fn bind(

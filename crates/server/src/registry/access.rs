@@ -97,7 +97,7 @@ pub(super) fn may(ctx: &Ctx, actor: &Actor, right: Right<'_>) -> bool {
     auth::may(ctx, actor, verb, GROUP, resource, namespace, name)
 }
 
-fn subject(actor: Actor, request_id: &str, anonymous: bool) -> Subject {
+pub(super) fn subject(actor: Actor, request_id: &str, anonymous: bool) -> Subject {
     Subject {
         user: actor.user,
         uid: actor.uid,

@@ -4,6 +4,7 @@
 //! its followers and its ledger row when the client hears of it. A pull asks the stream what its tag means now.
 
 mod access;
+mod adoption;
 mod catalog;
 mod contents;
 mod images;
@@ -69,6 +70,10 @@ pub async fn open(ctx: &Ctx) -> io::Result<(Arc<Registry>, Arc<Endpoints>)> {
     let left = registry.recover().await.map_err(io::Error::other)?;
     if left > 0 {
         info!(left, "removed what unfinished uploads left behind");
+    }
+    if let Some(directory) = &ctx.settings.registry.adopt {
+        let volume = adoption::open(directory)?;
+        ctx.tasks.spawn("adoption", adoption::run(Arc::clone(ctx), Arc::clone(&registry), volume));
     }
     Ok((registry, endpoints))
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::registry::{Blobs, FileBlobs, Io, ObjectBlobs, ObjectSettings, Pieces, Resume, Upload};
+use ::registry::{Blobs, FileBlobs, Io, Linked, ObjectBlobs, ObjectSettings, Pieces, Resume, Upload};
 use futures_util::FutureExt;
 use oci::Digest;
 use tokio::time::Instant;
@@ -102,6 +102,10 @@ impl Blobs for Measured {
 
     fn abort_others<'a>(&'a self, known: &'a (dyn Fn(&str) -> bool + Send + Sync)) -> Io<'a, usize> {
         self.inner.abort_others(known)
+    }
+
+    fn link<'a>(&'a self, digest: &'a Digest, file: &'a Path) -> Io<'a, Linked> {
+        self.timed("StorageDriver.Move", self.inner.link(digest, file))
     }
 
     fn size<'a>(&'a self, digest: &'a Digest) -> Io<'a, Option<u64>> {

@@ -51,6 +51,11 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
+    /// The directory that it keeps everything in.
+    pub(crate) fn storage(&self) -> PathBuf {
+        self.folder.path().join("storage")
+    }
+
     fn start(images: Option<&Path>, private: bool) -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder for a registry");
         let storage = folder.path().join("storage");

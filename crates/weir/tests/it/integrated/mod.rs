@@ -1,5 +1,6 @@
 //! The integrated registry, as clients see it: recorded conversations, pull-through, real clients, faults.
 
+mod adoption;
 mod attached;
 mod cases;
 mod clients;

@@ -23,7 +23,7 @@ async fn world(store: &ObjectStore, redirect: bool) -> World {
 }
 
 /// Reads everything that a tag means, and compares it with its digests; how many contents there were.
-async fn audit(world: &World, repository: &str, tag: &str) -> usize {
+pub(super) async fn audit(world: &World, repository: &str, tag: &str) -> usize {
     let accept = [(
         "Accept",
         format!("{OCI}, {OCI_INDEX}, {SCHEMA2}, application/vnd.docker.distribution.manifest.list.v2+json"),
