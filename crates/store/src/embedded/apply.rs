@@ -8,8 +8,8 @@ use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::failure::Failure;
 use super::tables::{
-    LOG, LogEntry, META, Meta, OBJECT_HEADER, OBJECTS, UNDO, encode_object, log_entries, push_log_entry,
-    versioned,
+    LOG, LogEntry, META, Meta, OBJECT_HEADER, OBJECTS, UNDO, decode_object, encode_object, log_entries,
+    push_log_entry, versioned,
 };
 use crate::limits::TRIM_STEP;
 use crate::{Change, CommitError, Expect, Key, Revision, Txn, Versioned};
@@ -100,14 +100,17 @@ impl<'txn> Group<'txn> {
                 Expect::Any => continue,
                 Expect::Absent | Expect::At(_) => self.objects.get(key.as_str())?,
             };
-            let current = found.map(|found| versioned(key.clone(), found.value())).transpose()?;
-            let holds = match (expect, &current) {
-                (Expect::At(revision), Some(current)) => current.modified == *revision,
-                (Expect::At(_), None) => false,
-                (Expect::Absent, current) => current.is_none(),
-                (Expect::Any, _) => true,
+            let modified = match &found {
+                Some(found) => Some(decode_object(found.value())?.1),
+                None => None,
+            };
+            let holds = match expect {
+                Expect::At(revision) => modified == Some(*revision),
+                Expect::Absent => modified.is_none(),
+                Expect::Any => true,
             };
             if !holds {
+                let current = found.map(|found| versioned(key.clone(), found.value())).transpose()?;
                 return Ok(Some(CommitError::Conflict { key: key.clone(), current: current.map(Box::new) }));
             }
         }
