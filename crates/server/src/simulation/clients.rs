@@ -81,7 +81,7 @@ impl<'a> Workload<'a> {
                 _ => tokio::time::sleep(std::time::Duration::from_secs(self.chance.below(90))).await,
             }
         }
-        self.seen
+        self.seen.clone()
     }
 
     /// A request; the connection is made anew when it is gone.

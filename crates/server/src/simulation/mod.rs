@@ -36,7 +36,7 @@ const REST: Duration = Duration::from_secs(120);
 const SEEDS: [u64; 12] = [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233];
 
 /// What the runs went through, so that a simulation in which nothing happens is no success.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Seen {
     acknowledged: usize,
     unanswered: usize,
@@ -44,6 +44,8 @@ struct Seen {
     failed_imports: usize,
     power_cuts: usize,
     comparisons: usize,
+    /// What was on the disk after each life.
+    disks: Vec<u64>,
 }
 
 #[test]
@@ -53,10 +55,23 @@ fn the_server_keeps_its_word_over_a_faulty_disk_and_a_faulty_upstream() {
         let _failing = Failing(seed);
         run(seed, &mut seen);
     }
-    let Seen { acknowledged, unanswered, imported, failed_imports, power_cuts, comparisons } = seen;
+    let Seen { acknowledged, unanswered, imported, failed_imports, power_cuts, comparisons, .. } = seen;
     let rarest = unanswered.min(imported).min(failed_imports).min(power_cuts).min(comparisons);
 
     assert!(acknowledged > 20 * SEEDS.len() && rarest >= SEEDS.len(), "too little happens: {seen:?}");
+}
+
+#[test]
+fn a_run_can_be_repeated_from_its_seed() {
+    let seen = |seed| {
+        let mut seen = Seen::default();
+        run(seed, &mut seen);
+        seen
+    };
+    for seed in [5, 34] {
+        assert_eq!(seen(seed), seen(seed), "seed {seed}");
+    }
+    assert_ne!(seen(5), seen(34));
 }
 
 /// Names the seed when its run panics.
@@ -81,6 +96,7 @@ fn run(seed: u64, seen: &mut Seen) {
         for life in 0..LIVES {
             let last = life + 1 == LIVES;
             disk = live(&mut chance, disk, &network, &mut known, last, seen).await;
+            seen.disks.push(disk.fingerprint());
         }
     });
 }

@@ -1,6 +1,7 @@
 //! The world of one life: the server on its disk, behind connections in memory, and the network beyond it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
@@ -36,6 +37,13 @@ pub(super) struct Disk {
 impl Disk {
     pub(super) fn empty(seed: u64) -> Disk {
         Disk { seed, image: Vec::new() }
+    }
+
+    /// Tells disks apart.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.image.hash(&mut hasher);
+        hasher.finish()
     }
 }
 
