@@ -3,7 +3,7 @@
 //! A token is good as long as its account is: the account must still be there with the identity it had then, and so
 //! must the object that the token is bound to. Nothing about tokens is stored.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use machinery::meta::ObjectMeta;
 use machinery::status::ApiError;
@@ -38,6 +38,21 @@ struct Claims {
     kubernetes: Private,
     nbf: i64,
     sub: String,
+    /// Who it makes of its bearer; put together once for all requests with it.
+    #[serde(skip)]
+    actor: OnceLock<Actor>,
+}
+
+impl Claims {
+    fn actor(&self) -> &Actor {
+        self.actor.get_or_init(|| {
+            let Private { namespace, serviceaccount: account, .. } = &self.kubernetes;
+            let mut actor = Actor::service_account(namespace, &account.name, &account.uid);
+            let id = format!("JTI={}", self.jti);
+            actor.extra.insert("authentication.kubernetes.io/credential-id".to_owned(), vec![id]);
+            actor
+        })
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -107,6 +122,7 @@ pub fn make(ctx: &Context, request: Request<'_>) -> Result<(String, i64), ApiErr
             serviceaccount: Named { name: account.name.clone(), uid: account.uid.clone() },
         },
         nbf: now,
+        actor: OnceLock::new(),
         sub: format!("{}{}:{}", super::actor::SERVICE_ACCOUNT_PREFIX, account.namespace, account.name),
     };
     let token = ctx
@@ -143,10 +159,7 @@ pub fn owner(ctx: &Context, token: &str, audiences: &[String]) -> Option<(Actor,
     {
         return None;
     }
-    let mut actor = Actor::service_account(namespace, &account.name, &account.uid);
-    let id = format!("JTI={}", claims.jti);
-    actor.extra.insert("authentication.kubernetes.io/credential-id".to_owned(), vec![id]);
-    Some((actor, good_for))
+    Some((claims.actor().clone(), good_for))
 }
 
 /// When a token that is bound to a secret (by its identity) was made and when it ends, in seconds since 1970; `None` for
