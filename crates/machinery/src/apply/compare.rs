@@ -166,7 +166,33 @@ struct Pair<'a> {
     new: Vec<&'a Value>,
 }
 
+/// Items that may differ in lists that are otherwise the same, for a comparison without sorting.
+const FEW: usize = 8;
+
 fn compare_lists(items: Items, old: &[Value], new: &[Value]) -> Below {
+    compare_paired(items, old, new).unwrap_or_else(|| compare_sorted(items, old, new))
+}
+
+/// Compares lists of the same items in the same order; `None` for others, and where much differs.
+fn compare_paired(items: Items, old: &[Value], new: &[Value]) -> Option<Below> {
+    if !items.are_paired(old, new) {
+        return None;
+    }
+    let mut below = Below::default();
+    let differ = old.iter().zip(new).filter(|(old, new)| !same(old, new));
+    for (count, (before, after)) in differ.enumerate() {
+        let word = items.word(before);
+        // Items that are there more often are one value.
+        if count == FEW || old.iter().filter(|item| items.word(item) == word).count() > 1 {
+            return None;
+        }
+        let pair = Pair { element: &items.element(before).ok()?, old: vec![before], new: vec![after] };
+        compare_items(items.item, pair, &mut below);
+    }
+    Some(below)
+}
+
+fn compare_sorted(items: Items, old: &[Value], new: &[Value]) -> Below {
     let mut sides: Vec<(Element, bool, &Value)> = Vec::with_capacity(old.len() + new.len());
     for (is_new, list) in [(false, old), (true, new)] {
         for item in list {
@@ -235,6 +261,18 @@ mod tests {
             ]
         );
         assert_eq!(found.modified.paths(), [".spec.tags[name=\"a\"].reference"]);
+    }
+
+    #[test]
+    fn items_that_are_there_twice_are_one_value() {
+        let tags = |sources: &[&str]| {
+            let tags: Vec<Value> =
+                sources.iter().map(|source| json!({"name": "a", "from": {"name": source}})).collect();
+            json!({"spec": {"tags": tags}})
+        };
+        let found = compare(&tags(&["x", "y"]), &tags(&["x", "z"]), STREAM);
+        assert_eq!(found.modified.paths(), [".spec.tags[name=\"a\"]"]);
+        assert!(found.added.is_empty() && found.removed.is_empty());
     }
 
     #[test]

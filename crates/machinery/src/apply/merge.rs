@@ -69,6 +69,11 @@ fn maps(fields: Fields, live: &Map<String, Value>, applied: &Map<String, Value>)
 
 /// Merges two lists whose items are known by their keys.
 fn lists(items: Items, live: &[Value], applied: &[Value]) -> Vec<Value> {
+    // Most applies leave most items where they are.
+    if items.are_paired(live, applied) {
+        let pairs = live.iter().zip(applied);
+        return pairs.filter_map(|(old, new)| values(items.item, Some(old), Some(new))).collect();
+    }
     let elements = |list: &[Value]| -> Vec<Option<Element>> {
         list.iter().map(|item| items.element(item).ok()).collect()
     };

@@ -252,7 +252,7 @@ fn settle(
     by: &Manager,
     force: bool,
 ) -> Result<(), Conflicts> {
-    if !force {
+    if !force && managers.0.iter().any(|entry| entry.manager != *by) {
         let touched = found.modified.clone().union(found.added.clone());
         let mut conflicts: Vec<(Manager, Set)> = Vec::new();
         for entry in managers.0.iter().filter(|entry| entry.manager != *by) {

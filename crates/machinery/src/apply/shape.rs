@@ -83,6 +83,24 @@ impl Fields {
 }
 
 impl Items {
+    /// The text that alone tells an item from the others, where that is so.
+    pub(super) fn word<'a>(&self, item: &'a Value) -> Option<&'a str> {
+        match (self.merge, item) {
+            // An empty one is as one that is left out.
+            (Merge::ByKey([key]), Value::Object(fields)) => {
+                fields.get(*key)?.as_str().filter(|word| !word.is_empty())
+            }
+            _ => None,
+        }
+    }
+
+    /// True when both lists have the same items, told apart by a word each, in the same order.
+    pub(super) fn are_paired(&self, a: &[Value], b: &[Value]) -> bool {
+        let pairs = || a.iter().zip(b);
+        a.len() == b.len()
+            && pairs().all(|(a, b)| self.word(a).is_some_and(|word| self.word(b) == Some(word)))
+    }
+
     /// What tells an item from the others.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Whether a document fits its type, in the words of the reference.
 
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 
 use serde_json::Value;
@@ -48,6 +49,7 @@ enum Path<'a> {
     Field(&'a Path<'a>, &'a str),
     Index(&'a Path<'a>, usize),
     Item(&'a Path<'a>, &'a Element),
+    Word(&'a Path<'a>, Items, &'a Value),
 }
 
 impl fmt::Display for Path<'_> {
@@ -57,6 +59,10 @@ impl fmt::Display for Path<'_> {
             Path::Field(above, name) => write!(f, "{above}.{name}"),
             Path::Index(above, index) => write!(f, "{above}[{index}]"),
             Path::Item(above, element) => write!(f, "{above}{element}"),
+            Path::Word(above, items, item) => match items.element(item) {
+                Ok(element) => write!(f, "{above}{element}"),
+                Err(_) => write!(f, "{above}[]"),
+            },
         }
     }
 }
@@ -104,8 +110,16 @@ impl Check {
             }
             return;
         }
-        let mut seen = std::collections::BTreeSet::new();
+        let (mut seen, mut words) = (BTreeSet::new(), HashSet::new());
         for (index, item) in list.iter().enumerate() {
+            if let Some(word) = items.word(item) {
+                if !self.duplicates && !words.insert(word) {
+                    let step = Path::Word(&Path::Root, items, item);
+                    self.refuse(path, &format!("duplicate entries for key {step}"));
+                }
+                self.value(item, items.item, &Path::Word(path, items, item));
+                continue;
+            }
             let element = match items.element(item) {
                 Ok(element) => element,
                 Err(why) => return self.refuse(path, &format!("element {index}: {why}")),

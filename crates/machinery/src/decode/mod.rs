@@ -7,6 +7,7 @@
 mod document;
 mod element;
 mod fields;
+mod unknown;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -19,6 +20,8 @@ use crate::negotiate::{Encoding, body_encoding};
 use crate::protobuf;
 use crate::status::ApiError;
 use crate::yaml;
+
+pub use unknown::unknown_fields;
 
 /// An object and the complaints about the body it came in, as `unknown field "spec.tagz"`.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,7 +56,8 @@ pub fn body<T: Kind + DeserializeOwned>(bytes: &[u8], content_type: &str) -> Res
     }
 }
 
-/// Decodes an object of a kind that has no type of its own; the type header is checked and stays in.
+/// Decodes an object of a kind that has no type of its own; the type header is checked and stays in. Fields that the kind
+/// does not have are told where its fields are known.
 ///
 /// # Errors
 /// As [`body`].
@@ -74,7 +78,9 @@ pub fn body_of(
         return Err(unrecognized(kind, bytes, "the body is no object"));
     }
     check_header(&header_of(&document.value), kind, api_version)?;
-    Ok(Decoded { object: document.value, complaints: document.duplicates })
+    let mut complaints = document.duplicates;
+    complaints.extend(complaints_of(&unknown_fields(api_version, kind, &document.value)));
+    Ok(Decoded { object: document.value, complaints })
 }
 
 /// Decodes any document; used for options, which may be of any kind.
@@ -138,8 +144,12 @@ pub fn apply(bytes: &[u8]) -> Result<Decoded<Value>, ApiError> {
 /// The decoder's words.
 pub fn patched<T: Kind + DeserializeOwned>(value: &Value) -> Result<Decoded<T>, String> {
     let (object, unknown) = fields::from_value(value).map_err(|misfit| misfit.to_string())?;
-    let complaints = unknown.iter().map(|path| format!("unknown field {}", quote(path))).collect();
-    Ok(Decoded { object, complaints })
+    Ok(Decoded { object, complaints: complaints_of(&unknown) })
+}
+
+/// What is said of fields that a kind does not have.
+pub fn complaints_of(unknown: &[String]) -> Vec<String> {
+    unknown.iter().map(|path| format!("unknown field {}", quote(path))).collect()
 }
 
 fn from_json<T: Kind + DeserializeOwned>(bytes: &[u8]) -> Result<Decoded<T>, ApiError> {

@@ -9,6 +9,7 @@ pub mod transcode;
 use prost::Message;
 use serde::de::DeserializeOwned;
 
+pub(crate) use dynamic::schema as messages;
 pub use dynamic::{Misfit, to_json};
 
 use crate::meta::Kind;

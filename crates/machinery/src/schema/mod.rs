@@ -24,7 +24,7 @@ pub use project::*;
 pub use rbac::*;
 pub use stream::*;
 pub use view::*;
-pub use workload::{merging, workload};
+pub use workload::{SCALE, merging, workload};
 
 /// The type of a value.
 #[derive(Clone, Copy, Debug)]
@@ -195,6 +195,7 @@ static KINDS: &[&Object] = &[
     &CLUSTER_ROLE_BINDING,
     &PROJECT,
     &PROJECT_REQUEST,
+    &SCALE,
 ];
 
 /// The description of a kind.

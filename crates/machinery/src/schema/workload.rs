@@ -156,6 +156,34 @@ static POD: Object = Object::new(
 )
 .open();
 
+static SCALE_SPEC: Object = Object::new(
+    "io.k8s.api.autoscaling.v1.ScaleSpec",
+    "What is wanted.",
+    &[field("replicas", Shape::Int32, "How many pods there are to be.")],
+);
+static SCALE_STATUS: Object = Object::new(
+    "io.k8s.api.autoscaling.v1.ScaleStatus",
+    "What is there.",
+    &[
+        field("replicas", Shape::Int32, "How many pods there are.").required().filled(),
+        field("selector", Shape::Text, "What selects them, in the words of a query."),
+    ],
+);
+
+/// `Scale`.
+pub static SCALE: Object = Object::new(
+    "io.k8s.api.autoscaling.v1.Scale",
+    "How many pods of a workload there are to be.",
+    &[
+        field("apiVersion", Shape::Text, "Group and version of this object. Requests need not say it."),
+        field("kind", Shape::Text, "The kind of this object. Requests need not say it."),
+        field("metadata", Shape::Object(&OBJECT_META), "Standard object metadata.").filled(),
+        field("spec", Shape::Object(&SCALE_SPEC), "What is wanted.").filled(),
+        field("status", Shape::Object(&SCALE_STATUS), "What is there.").filled(),
+    ],
+)
+.kind("autoscaling", "v1", "Scale");
+
 static BUILD: Object = Object::new(
     "dev.weir.Build",
     "A build.",

@@ -130,7 +130,30 @@ pub(super) fn apply_value(
         force: PatchOptions::parse(&call.query, true)?.force,
         now: call.ctx.clock.now(),
     };
+    check_fields(call, document)?;
     apply.run(document)
+}
+
+/// 500 for a document with a field that its kind does not have. Kinds with a description of all their fields are checked
+/// by it; this is for those whose fields are known otherwise.
+fn check_fields(call: &Call, document: &Value) -> Result<(), ApiError> {
+    let (api_version, kind) = (call.resource.api_version(), call.resource.kind);
+    let unknown = machinery::decode::unknown_fields(&api_version, kind, document);
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> =
+        unknown.iter().map(|path| format!(".{path}: field not declared in schema")).collect();
+    let lines = match lines.as_slice() {
+        [one] => one.clone(),
+        several => format!("errors:\n  {}", several.join("\n  ")),
+    };
+    let slash = if api_version.contains('/') { "" } else { "/" };
+    Err(ApiError::plain(format!(
+        "failed to create typed patch object ({}/{}; {slash}{api_version}, Kind={kind}): {lines}",
+        call.namespace(),
+        call.info.name,
+    )))
 }
 
 /// What a document that is applied makes of an object; of nothing, it makes a new one.

@@ -280,6 +280,14 @@ async fn kubectl_asks_what_it_may_and_sends_typed_kinds() {
         .await;
     kubectl.says("set image deployment/typed web=web:2", "", "image updated").await;
     kubectl.says("get deployment typed -o jsonpath={..containers[0].image}", "", "web:2").await;
+    kubectl.says("scale deployment typed --replicas=3", "", "typed scaled").await;
+    kubectl
+        .fails("scale deployment typed --replicas=4 --current-replicas=9", "", "Expected replicas to be 9")
+        .await;
+    kubectl.says("get deployment typed -o jsonpath={.spec.replicas}", "", "3").await;
+    kubectl.fails("scale deployment typed --replicas=1 --as=bob", "", "\"deployments/scale\"").await;
+    let typo = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "typo"}, "dta": {}});
+    kubectl.fails("create -f -", &typo.to_string(), "unknown field \"").await;
     kubectl.says("get secret typed -o jsonpath={.data.a}", "", "Yg==").await;
     kubectl.says("delete secret typed", "", "\"typed\" deleted").await;
 }

@@ -15,6 +15,19 @@ const IMAGES: Column = Column::text("Images", "Images of the containers in the t
 
 const SELECTOR: Column = Column::text("Selector", "Label selector of its pods.").wide();
 
+pub(super) static SCALES: Layout = Layout {
+    columns: &[
+        Column::NAME,
+        number("Desired", "How many pods there are to be."),
+        number("Available", "How many there are."),
+        AGE,
+    ],
+    cells: |plain, now| {
+        let (desired, there) = (count(plain, "/spec/replicas"), count(plain, "/status/replicas"));
+        vec![name(plain), desired.into(), there.into(), age(plain, now)]
+    },
+};
+
 pub(super) static PODS: Layout = Layout {
     columns: &[
         Column::NAME,
