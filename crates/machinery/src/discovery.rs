@@ -171,8 +171,8 @@ pub fn api_group(group: &str, table: &[Resource]) -> Option<ApiGroup> {
     Some(ApiGroup { name, versions, preferred_version })
 }
 
-/// All named groups of a table: image streams first, the others by name. Clients that look for a name that several groups
-/// have (`images` is one) take the first.
+/// All named groups of a table: image streams first, then Kubernetes' own, then the others, each by name. Clients that look
+/// for a name that several groups have (`images` and `rolebindings` are some) take the first.
 pub fn api_group_list(table: &[Resource]) -> ApiGroupList {
     let groups = named_groups(table).filter_map(|group| api_group(group, table)).collect();
     ApiGroupList { groups }
@@ -208,7 +208,8 @@ impl From<&Resource> for ApiResource {
 fn named_groups(table: &[Resource]) -> impl Iterator<Item = &'static str> + use<> {
     let mut groups: Vec<&'static str> =
         table.iter().map(|resource| resource.group).filter(|group| !group.is_empty()).collect();
-    groups.sort_unstable_by_key(|&group| (group != crate::image::GROUP, group));
+    let is_foreign = |group: &str| group.contains('.') && !group.ends_with(".k8s.io");
+    groups.sort_unstable_by_key(|&group| (group != crate::image::GROUP, is_foreign(group), group));
     groups.dedup();
     groups.into_iter()
 }

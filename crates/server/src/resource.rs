@@ -93,7 +93,9 @@ pub enum View {
     PlainStatus,
     Review,
     OldReview,
+    OldRbac,
     Identity,
+    Person,
     AccountToken,
 }
 
@@ -111,6 +113,9 @@ const USER: (&str, &str) = ("user.openshift.io", "v1");
 const OAUTH: (&str, &str) = (oauth::GROUP, "v1");
 const REVIEW: Source = Source::View(View::Review);
 const OLD_REVIEW: Source = Source::View(View::OldReview);
+const OLD_RBAC: Source = Source::View(View::OldRbac);
+const SHOWN: &[&str] = &["delete", "get", "list"];
+const READ: &[&str] = &["get", "list"];
 const IDENTITY_VIEW: Source = Source::View(View::Identity);
 const CREATE: &[&str] = &["create"];
 const PROJECT: (&str, &str) = ("project.openshift.io", "v1");
@@ -395,6 +400,9 @@ pub static RESOURCES: &[Resource] = &[
     .cluster(),
     entry(ACCESS, "subjectaccessreviews", "subjectaccessreview", "SubjectAccessReview", CREATE, REVIEW)
         .cluster(),
+    entry(OLD_ACCESS, "clusterrolebindings", "clusterrolebinding", "ClusterRoleBinding", SHOWN, OLD_RBAC)
+        .cluster(),
+    entry(OLD_ACCESS, "clusterroles", "clusterrole", "ClusterRole", SHOWN, OLD_RBAC).cluster(),
     entry(
         OLD_ACCESS,
         "localresourceaccessreviews",
@@ -420,6 +428,8 @@ pub static RESOURCES: &[Resource] = &[
         OLD_REVIEW,
     )
     .cluster(),
+    entry(OLD_ACCESS, "rolebindings", "rolebinding", "RoleBinding", SHOWN, OLD_RBAC),
+    entry(OLD_ACCESS, "roles", "role", "Role", SHOWN, OLD_RBAC),
     entry(
         OLD_ACCESS,
         "selfsubjectrulesreviews",
@@ -547,7 +557,8 @@ pub static RESOURCES: &[Resource] = &[
         .cluster(),
     entry(RBAC, "rolebindings", "rolebinding", "RoleBinding", STORED, Source::Plain(&kinds::ROLE_BINDING)),
     entry(RBAC, "roles", "role", "Role", STORED, Source::Plain(&kinds::ROLE)),
-    entry(USER, "users", "user", "User", &["get"], IDENTITY_VIEW).cluster(),
+    entry(USER, "identities", "identity", "Identity", READ, Source::View(View::Person)).cluster(),
+    entry(USER, "users", "user", "User", READ, Source::View(View::Person)).cluster(),
     entry(WEIR, "upstreams", "upstream", "Upstream", &["get", "list"], Source::View(View::Upstream))
         .cluster(),
     entry(

@@ -84,6 +84,7 @@ pub fn has_columns(resource: &Resource) -> bool {
             resource.plural,
             "imagestreamtags" | "imagetags" | "imagestreamimages" | "projects" | "upstreams"
         )
+        || matches!(resource.source, Source::View(View::OldRbac | View::Person | View::Scale))
 }
 
 fn columns(resource: &Resource) -> &'static [Column] {

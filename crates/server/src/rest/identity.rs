@@ -1,4 +1,4 @@
-//! Who one is, and whom a token belongs to.
+//! Who one is by a review, and whom a token belongs to.
 
 use std::collections::BTreeMap;
 
@@ -76,22 +76,14 @@ struct TokenStatus<'a> {
     error: &'a str,
 }
 
-#[derive(Serialize)]
-struct User<'a> {
-    metadata: ObjectMeta,
-    identities: Option<Vec<String>>,
-    groups: &'a [String],
-}
-
 /// Answers a request.
 ///
 /// # Errors
-/// 400 for a token review without a token, 404 for other users than oneself.
+/// 400 for a token review without a token.
 pub(super) fn answer(call: &Call) -> Result<Reply, ApiError> {
     match call.resource.plural {
         "selfsubjectreviews" => self_review(call),
-        "tokenreviews" => token_review(call),
-        _ => user(call),
+        _ => token_review(call),
     }
 }
 
@@ -137,17 +129,6 @@ fn token_review(call: &Call) -> Result<Reply, ApiError> {
         },
     };
     Ok(reply(call, 201, &TokenReview { metadata, spec, status }))
-}
-
-/// The caller as a user; nobody else is kept.
-fn user(call: &Call) -> Result<Reply, ApiError> {
-    let own = call.info.name == "~" || call.info.name == call.actor.user.as_str();
-    if !own || call.actor.is_anonymous() {
-        return Err(ApiError::not_found(call.of(), &call.info.name));
-    }
-    let mut metadata = ObjectMeta { name: call.actor.user.clone(), ..ObjectMeta::default() };
-    metadata.uid.clone_from(&call.actor.uid);
-    Ok(reply(call, 200, &User { metadata, identities: None, groups: &call.actor.groups }))
 }
 
 fn reply<T: Serialize>(call: &Call, code: u16, object: &T) -> Reply {

@@ -15,6 +15,8 @@ mod imports;
 mod layers;
 mod ledger;
 mod mappings;
+mod old_rbac;
+mod people;
 mod plain_status;
 mod project_requests;
 mod projects;
@@ -176,6 +178,8 @@ pub async fn dispatch(call: &Call) -> Result<Reply, ApiError> {
             View::PlainStatus => plain_status::answer(call).await,
             View::Review => reviews::create(call),
             View::OldReview => reviews::create_legacy(call),
+            View::OldRbac => old_rbac::answer(call).await,
+            View::Person => people::answer(call),
             View::Identity => identity::answer(call),
             View::AccountToken => account_tokens::create(call),
         },

@@ -285,7 +285,7 @@ async fn kubectl_asks_what_it_may_and_sends_typed_kinds() {
         .fails("scale deployment typed --replicas=4 --current-replicas=9", "", "Expected replicas to be 9")
         .await;
     kubectl.says("get deployment typed -o jsonpath={.spec.replicas}", "", "3").await;
-    kubectl.fails("scale deployment typed --replicas=1 --as=bob", "", "\"deployments/scale\"").await;
+    kubectl.fails("scale deployment typed --replicas=1 --as=bob", "", "is forbidden: User \"bob\"").await;
     let typo = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "typo"}, "dta": {}});
     kubectl.fails("create -f -", &typo.to_string(), "unknown field \"").await;
     kubectl.says("get secret typed -o jsonpath={.data.a}", "", "Yg==").await;

@@ -50,6 +50,13 @@ impl Htpasswd {
         Arc::clone(&read.1)
     }
 
+    /// All users in the file, by name.
+    pub(super) fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.hashes().keys().cloned().collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Whether a user is in the file.
     pub(super) fn knows(&self, user: &str) -> bool {
         self.hashes().contains_key(user)
@@ -109,6 +116,7 @@ mod tests {
         assert!(!file.check("eve", "guess") && !file.check("nobody", "s3cret") && !file.knows("old"));
         fs::write(&path, format!("someone-else:{}\n", hash("other"))).unwrap();
         assert!(!file.check("eve", "s3cret") && file.check("someone-else", "other"));
+        assert_eq!(file.names(), ["someone-else"]);
         fs::remove_file(&path).unwrap();
         assert!(!file.knows("someone-else"));
     }

@@ -100,6 +100,11 @@ pub async fn short_token(ctx: &Ctx, client: &str, user: &str, seconds: i64) -> R
     made.ok_or_else(|| ApiError::internal("the token could not be kept"))
 }
 
+/// Everybody who can log in by name and password, by name.
+pub fn user_names(ctx: &Context) -> Vec<String> {
+    ctx.authenticator.login.as_ref().map(|login| login.passwords.names()).unwrap_or_default()
+}
+
 fn person(user: &str) -> Actor {
     let mut actor = Actor::named(user, [AUTHENTICATED_OAUTH.to_owned()]);
     actor.extra.insert("scopes.authorization.openshift.io".to_owned(), vec!["user:full".to_owned()]);

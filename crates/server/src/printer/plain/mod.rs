@@ -43,6 +43,10 @@ pub(super) fn layout(group: &str, plural: &str) -> &'static Layout {
         ("build.openshift.io", "builds") => &workload::BUILDS,
         ("project.openshift.io", "projects") => &PROJECTS,
         ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => &ROLE_BINDINGS,
+        ("authorization.openshift.io", "rolebindings" | "clusterrolebindings") => &OLD_ROLE_BINDINGS,
+        ("authorization.openshift.io", "roles" | "clusterroles") => &NAMES,
+        ("user.openshift.io", "users") => &USERS,
+        ("user.openshift.io", "identities") => &IDENTITIES,
         ("weir.dev", "upstreams") => &weir::UPSTREAMS,
         ("weir.dev", "deliveries") => &weir::DELIVERIES,
         ("weir.dev", "hooks") => &weir::HOOKS,
@@ -143,6 +147,63 @@ static ROLE_BINDINGS: Layout = Layout {
         let role = format!("{}/{}", text(plain, "/roleRef/kind"), text(plain, "/roleRef/name"));
         let [users, groups, accounts] = ["User", "Group", "ServiceAccount"].map(|kind| subjects(plain, kind));
         vec![name(plain), role.into(), age(plain, now), users.into(), groups.into(), accounts.into()]
+    },
+};
+
+static OLD_ROLE_BINDINGS: Layout = Layout {
+    columns: &[
+        Column::NAME,
+        Column::text("Role", "The role that is given."),
+        Column::text("Users", "Users it is given to."),
+        Column::text("Groups", "Groups it is given to."),
+        Column::text("Service Accounts", "Service accounts it is given to."),
+        Column::text("Subjects", "Whom else it is given to."),
+    ],
+    cells: |plain, _| {
+        let role = format!("{}/{}", text(plain, "/roleRef/namespace"), text(plain, "/roleRef/name"));
+        let of = |kinds: [&str; 2]| {
+            let found = kinds.map(|kind| subjects(plain, kind));
+            found.into_iter().filter(|names| !names.is_empty()).collect::<Vec<_>>().join(", ")
+        };
+        let (users, groups) = (of(["User", "SystemUser"]), of(["Group", "SystemGroup"]));
+        let accounts = subjects(plain, "ServiceAccount");
+        vec![name(plain), role.into(), users.into(), groups.into(), accounts.into(), "".into()]
+    },
+};
+
+static NAMES: Layout = Layout { columns: &[Column::NAME], cells: |plain, _| vec![name(plain)] };
+
+static USERS: Layout = Layout {
+    columns: &[
+        Column::NAME,
+        Column::text("UID", "Identity of the object."),
+        Column::text("Full Name", "What people call them."),
+        Column::text("Identities", "How they log in."),
+    ],
+    cells: |plain, _| {
+        let identities: Vec<&str> = items(plain, "/identities").iter().filter_map(Value::as_str).collect();
+        let uid = plain.metadata.uid.as_str();
+        vec![name(plain), uid.into(), text(plain, "/fullName").into(), identities.join(", ").into()]
+    },
+};
+
+static IDENTITIES: Layout = Layout {
+    columns: &[
+        Column::NAME,
+        Column::text("IDP Name", "Who vouches for them."),
+        Column::text("IDP User Name", "Their name there."),
+        Column::text("User Name", "Their name here."),
+        Column::text("User UID", "Identity of the user."),
+    ],
+    cells: |plain, _| {
+        let cell = |pointer: &str| text(plain, pointer).into();
+        vec![
+            name(plain),
+            cell("/providerName"),
+            cell("/providerUserName"),
+            cell("/user/name"),
+            cell("/user/uid"),
+        ]
     },
 };
 
