@@ -69,8 +69,8 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(api_version: &str, kind: &str, object: Value, want: &[&str]) {
-        assert_eq!(unknown_fields(api_version, kind, &object), want);
+    fn check(api_version: &str, kind: &str, object: &Value, want: &[&str]) {
+        assert_eq!(unknown_fields(api_version, kind, object), want);
     }
 
     #[test]
@@ -78,7 +78,7 @@ mod tests {
         check(
             "apps/v1",
             "Deployment",
-            json!({"kind": "Deployment", "apiVersion": "apps/v1", "metadata": {"name": "a", "labls": {}}, "spec": {
+            &json!({"kind": "Deployment", "apiVersion": "apps/v1", "metadata": {"name": "a", "labls": {}}, "spec": {
                 "replicas": 1, "replica": 2, "selector": {"matchLabels": {"any": "thing"}},
                 "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [
                     {"name": "a", "imge": "x", "env": [{"name": "A", "valueFrom": {"secretKeyRef":
@@ -93,20 +93,25 @@ mod tests {
                 "spec.template.spec.volumes[0].emptyDir.size",
             ],
         );
-        check("v1", "Secret", json!({"stringData": {"a": "b"}, "data": {"c": "ZA=="}, "dat": {}}), &["dat"]);
-        check("v1", "Namespace", json!({"metadata": {"managedFields": [{"fieldsV1": {"f:a": {}}}]}}), &[]);
+        check("v1", "Secret", &json!({"stringData": {"a": "b"}, "data": {"c": "ZA=="}, "dat": {}}), &["dat"]);
+        check("v1", "Namespace", &json!({"metadata": {"managedFields": [{"fieldsV1": {"f:a": {}}}]}}), &[]);
         check(
             "rbac.authorization.k8s.io/v1",
             "RoleBinding",
-            json!({"roleRef": {"name": "view", "kind": "ClusterRole", "group": "x"}, "subject": []}),
+            &json!({"roleRef": {"name": "view", "kind": "ClusterRole", "group": "x"}, "subject": []}),
             &["roleRef.group", "subject"],
         );
-        check("autoscaling/v1", "Scale", json!({"spec": {"replicas": 1, "replicaz": 2}}), &["spec.replicaz"]);
+        check(
+            "autoscaling/v1",
+            "Scale",
+            &json!({"spec": {"replicas": 1, "replicaz": 2}}),
+            &["spec.replicaz"],
+        );
     }
 
     #[test]
     fn of_other_kinds_nothing_is_told() {
-        check("config.openshift.io/v1", "Image", json!({"anything": 1}), &[]);
-        check("apps/v1", "Deployment", json!({"spec": "text"}), &[]);
+        check("config.openshift.io/v1", "Image", &json!({"anything": 1}), &[]);
+        check("apps/v1", "Deployment", &json!({"spec": "text"}), &[]);
     }
 }

@@ -23,8 +23,14 @@ pub(super) struct Layout {
 /// The layout of a plain kind.
 pub(super) fn layout(group: &str, plural: &str) -> &'static Layout {
     match (group, plural) {
-        (_, "deployments/scale" | "replicasets/scale" | "statefulsets/scale")
-        | (_, "replicationcontrollers/scale" | "deploymentconfigs/scale") => &workload::SCALES,
+        (
+            _,
+            "deployments/scale"
+            | "replicasets/scale"
+            | "statefulsets/scale"
+            | "replicationcontrollers/scale"
+            | "deploymentconfigs/scale",
+        ) => &workload::SCALES,
         ("", "namespaces") => &NAMESPACES,
         ("", "secrets") => &SECRETS,
         ("", "configmaps") => &CONFIG_MAPS,
