@@ -42,7 +42,7 @@ pub(super) trait Strategy: Storable + std::fmt::Debug + Default + serde::Seriali
     fn to_value(&self, resource: &Resource, ctx: &Ctx) -> Value;
 
     /// The object as it is sent.
-    fn render(self, resource: &'static Resource, ctx: &Ctx) -> Bytes;
+    fn render(&self, resource: &'static Resource, ctx: &Ctx) -> Bytes;
 
     /// Whether a PUT may leave out the resource version.
     fn unconditional_update(resource: &Resource) -> bool;
@@ -78,9 +78,10 @@ impl Strategy for ImageStream {
         typed_value(resource, &shown)
     }
 
-    fn render(mut self, _: &'static Resource, ctx: &Ctx) -> Bytes {
-        crate::stream::decorate(&mut self, &ctx.settings.images);
-        json::object(&self).into()
+    fn render(&self, _: &'static Resource, ctx: &Ctx) -> Bytes {
+        let mut shown = self.clone();
+        crate::stream::decorate(&mut shown, &ctx.settings.images);
+        json::object(&shown).into()
     }
 
     fn unconditional_update(_: &Resource) -> bool {
@@ -151,8 +152,8 @@ impl Strategy for Image {
         typed_value(resource, self)
     }
 
-    fn render(self, _: &'static Resource, _: &Ctx) -> Bytes {
-        json::object(&self).into()
+    fn render(&self, _: &'static Resource, _: &Ctx) -> Bytes {
+        json::object(self).into()
     }
 
     fn unconditional_update(_: &Resource) -> bool {
@@ -204,8 +205,8 @@ impl Strategy for Plain {
         typed_value(resource, self)
     }
 
-    fn render(self, resource: &'static Resource, _: &Ctx) -> Bytes {
-        crate::stored::plain_object(resource, &self).into()
+    fn render(&self, resource: &'static Resource, _: &Ctx) -> Bytes {
+        crate::stored::plain_object(resource, self).into()
     }
 
     /// Kubernetes' own kinds may be written blindly, OpenShift's may not.
