@@ -78,6 +78,8 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             match wait {
                 Some(at) => {
                     tokio::select! {
+                        // In a fixed order, so that a simulation can be repeated.
+                        biased;
                         () = changed => {}
                         () = tokio::time::sleep_until(at) => {}
                     }

@@ -81,9 +81,10 @@ pub async fn run(ctx: Ctx) {
             }
         };
         tokio::select! {
+            biased;
+            () = ctx.tasks.stopping() => return,
             () = ctx.outbox.0.notified() => {}
             () = tokio::time::sleep(pause) => {}
-            () = ctx.tasks.stopping() => return,
         }
     }
 }

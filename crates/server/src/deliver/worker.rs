@@ -48,6 +48,7 @@ pub async fn run(ctx: Ctx) {
     at_work.extend(orphans(&ctx, &book));
     loop {
         tokio::select! {
+            biased;
             () = ctx.tasks.stopping() => return,
             Some(change) = changes.next() => match change {
                 None => {

@@ -30,6 +30,7 @@ pub async fn run(ctx: Ctx) {
     relist(&ctx);
     loop {
         tokio::select! {
+            biased;
             () = ctx.tasks.stopping() => return,
             Some(change) = changes.next() => match change {
                 Some(event) => {

@@ -14,7 +14,7 @@ use super::world::{HOST, Network, World};
 
 pub(super) const GROUP: &str = "/apis/image.openshift.io/v1/namespaces/sim";
 /// Streams of one client.
-const STREAMS: u64 = 3;
+pub(super) const STREAMS: u64 = 3;
 /// Tags of one stream that follow a tag of the upstream.
 const TAGS: u64 = 2;
 

@@ -11,7 +11,9 @@ use store::Store;
 use store::embedded::{Drive, Embedded, Options};
 use store::sim::Faulty;
 
+use super::Cast;
 use super::client::Client;
+use super::consumers::{self, Receiver};
 use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::context::Ctx;
@@ -19,7 +21,7 @@ use crate::import::testing::Upstream;
 use crate::pipeline::Pipeline;
 use crate::random::Random;
 use crate::settings::{ImageSettings, Settings};
-use crate::{namespaces, serve, surroundings};
+use crate::{deliver, namespaces, serve, surroundings};
 
 /// The administrator's token.
 pub(super) const TOKEN: &str = "simulated";
@@ -50,17 +52,20 @@ impl Disk {
 /// The registry beyond, and everything that it ever had under a name.
 pub(super) struct Network {
     pub(super) upstream: Arc<Upstream>,
+    /// Where events go, when anybody follows the clients' streams.
+    pub(super) receiver: Option<Arc<Receiver>>,
     transport: Arc<Switched>,
     ever: Mutex<BTreeMap<String, BTreeSet<String>>>,
 }
 
 impl Network {
-    pub(super) fn new(seed: u64) -> Network {
+    pub(super) fn new(seed: u64, cast: Cast) -> Network {
         let upstream = Arc::new(Upstream::default());
         let good = Arc::clone(&upstream) as Arc<dyn Transport>;
         let bad = FaultyTransport::seeded(Arc::clone(&good), seed, FAULT_ONE_IN);
         let transport = Arc::new(Switched { good, bad, faulty: Mutex::new(false) });
-        Network { upstream, transport, ever: Mutex::default() }
+        let receiver = (cast == Cast::Followed).then(|| Arc::new(Receiver::new(seed)));
+        Network { upstream, receiver, transport, ever: Mutex::default() }
     }
 
     /// Lets a tag `path:tag` of the registry point at an image of this content.
@@ -138,9 +143,16 @@ impl World {
         let built = serve::context(settings(), clock, random, store, authenticator).await.unwrap();
         let mut context = Arc::into_inner(built).expect("nobody else has the context yet");
         context.transport = Arc::clone(&network.transport) as Arc<dyn Transport>;
+        if let Some(receiver) = &network.receiver {
+            context.webhooks = Arc::clone(receiver) as Arc<dyn Transport>;
+        }
         let ctx = Arc::new(context);
         namespaces::make_first(&ctx).await.unwrap();
         surroundings::start_controllers(&ctx);
+        if network.receiver.is_some() {
+            ctx.tasks.spawn("outbox", deliver::outbox::run(Arc::clone(&ctx)));
+            ctx.tasks.spawn("deliveries", deliver::run(Arc::clone(&ctx)));
+        }
         let pipeline = Arc::new(Pipeline::new(Arc::clone(&ctx)));
         let world = World { ctx, disk, pipeline };
         if fresh {
@@ -148,6 +160,9 @@ impl World {
                 serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sim"}});
             let made = world.client().await.call("POST", "/api/v1/namespaces", Some(&body)).await;
             assert_eq!(made.map(|(code, _)| code), Some(201));
+            if network.receiver.is_some() {
+                consumers::make(&mut world.client().await).await;
+            }
         }
         world
     }

@@ -1,6 +1,6 @@
 //! Which deliveries wait in which lane, and which are finished.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::super::limits::{BATCH, HISTORY};
 
@@ -20,7 +20,7 @@ impl Lane {
 }
 
 /// The trigger that deliveries belong to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Owner {
     pub namespace: String,
     pub kind: String,
@@ -35,7 +35,8 @@ type Place = (u64, String);
 pub(super) struct Book {
     waiting: HashMap<Lane, BTreeSet<Place>>,
     finished: HashMap<Owner, BTreeSet<Place>>,
-    places: HashMap<(String, String), (Lane, Place)>,
+    /// In order, so that a simulation can be repeated.
+    places: BTreeMap<(String, String), (Lane, Place)>,
 }
 
 impl Book {
@@ -79,7 +80,7 @@ impl Book {
     }
 
     /// The triggers that have deliveries.
-    pub(super) fn owners(&self) -> HashSet<Owner> {
+    pub(super) fn owners(&self) -> BTreeSet<Owner> {
         self.places.values().map(|(lane, _)| lane.owner()).collect()
     }
 
