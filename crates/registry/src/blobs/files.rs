@@ -8,21 +8,23 @@
 //! transfer: a client that sends slowly holds no thread, and the next batch arrives while one thread hashes this one and
 //! another writes it. The disk begins early with what is long, so that little is left to wait for at the end.
 
+mod upload;
+
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Seek, SeekFrom, Write};
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use oci::Digest;
 use oci::digest::{Algorithm, Hasher};
 
-use super::{Blobs, Io, Linked, Pieces, Progress, Resume, Upload};
+use self::upload::FileUpload;
+use super::{Blobs, Io, Linked, Pieces, Resume, Upload};
 use crate::limits;
 
 const ALGORITHMS: [Algorithm; 3] = [Algorithm::Sha256, Algorithm::Sha384, Algorithm::Sha512];
@@ -104,12 +106,7 @@ impl Blobs for FileBlobs {
     fn open<'a>(&'a self, id: &'a str, resume: Resume) -> Io<'a, Arc<dyn Upload>> {
         let path = self.upload_path(id);
         let blobs = self.clone();
-        blocking(move || {
-            let state = State::open(&path, resume)?;
-            let file = Arc::clone(&state.file);
-            Ok(Arc::new(FileUpload { blobs, path, file, state: Arc::new(Mutex::new(state)) })
-                as Arc<dyn Upload>)
-        })
+        blocking(move || Ok(Arc::new(FileUpload::open(blobs, path, resume)?) as Arc<dyn Upload>))
     }
 
     fn abort<'a>(&'a self, id: &'a str) -> Io<'a, ()> {
@@ -258,215 +255,6 @@ fn piece(file: &File, range: Range<u64>) -> io::Result<Bytes> {
     Ok(piece.into())
 }
 
-/// An upload in a file. Shared with the work that goes on when the request has gone away.
-struct FileUpload {
-    blobs: FileBlobs,
-    path: PathBuf,
-    /// For reading, which does not wait for those who write.
-    file: Arc<File>,
-    state: Arc<Mutex<State>>,
-}
-
-struct State {
-    file: Arc<File>,
-    hasher: Hasher,
-    offset: u64,
-    /// A write failed: what the file holds behind `offset` is not known until it is opened again.
-    broken: bool,
-    /// Bytes since the disk was last told to begin.
-    held: u64,
-    /// Whether the disk is at it.
-    is_settling: Arc<AtomicBool>,
-}
-
-impl State {
-    fn open(path: &Path, resume: Resume) -> io::Result<State> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).mode(0o600);
-        match resume {
-            Resume::New(algorithm) | Resume::Shared(algorithm) => {
-                let file = Arc::new(options.create(true).truncate(true).open(path)?);
-                Ok(State::at(file, Hasher::new(algorithm), 0))
-            }
-            Resume::At(progress) => {
-                let mut file = options.open(path)?;
-                if file.metadata()?.len() < progress.offset {
-                    return Err(io::Error::new(io::ErrorKind::NotFound, "the upload is shorter than noted"));
-                }
-                file.set_len(progress.offset)?;
-                file.seek(SeekFrom::End(0))?;
-                let hasher = Hasher::restore(progress.algorithm, &progress.state)
-                    .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the hash cannot go on"))?;
-                Ok(State::at(Arc::new(file), hasher, progress.offset))
-            }
-        }
-    }
-
-    fn at(file: Arc<File>, hasher: Hasher, offset: u64) -> State {
-        State { file, hasher, offset, broken: false, held: 0, is_settling: Arc::default() }
-    }
-
-    fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {
-        if self.broken {
-            return Err(io::Error::other("an earlier write of this upload failed"));
-        }
-        let bytes: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
-        let writing = Writing::start(&self.file, chunks, bytes >= limits::SPLIT_BYTES);
-        for chunk in chunks {
-            self.hasher.update(chunk);
-        }
-        if let Err(error) = writing.finish() {
-            self.broken = true;
-            return Err(error);
-        }
-        self.offset += bytes;
-        self.held += bytes;
-        Ok(())
-    }
-
-    /// Has the disk begin with what is there, when that is much. Its own descriptor: an error is told once to each, and
-    /// the one that the upload is synchronised through must hear of it.
-    fn settle(&mut self, path: &Path) {
-        if self.held < limits::SETTLE_BYTES || self.is_settling.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        self.held = 0;
-        let (path, is_settling) = (path.to_owned(), Arc::clone(&self.is_settling));
-        drop(tokio::task::spawn_blocking(move || {
-            // Nothing is lost with an error: it comes again when it counts.
-            let _: io::Result<()> = File::open(path).and_then(|file| file.sync_data());
-            is_settling.store(false, Ordering::Release);
-        }));
-    }
-
-    fn progress(&self) -> Progress {
-        Progress { offset: self.offset, algorithm: self.hasher.algorithm(), state: self.hasher.save() }
-    }
-
-    fn digest(&mut self, algorithm: Algorithm) -> io::Result<Digest> {
-        if algorithm == self.hasher.algorithm() {
-            return Ok(self.hasher.clone().finish());
-        }
-        let mut hasher = Hasher::new(algorithm);
-        let mut buffer = vec![0; limits::WRITE_BYTES];
-        let mut file = &*self.file;
-        let end = file.stream_position()?;
-        file.seek(SeekFrom::Start(0))?;
-        loop {
-            match file.read(&mut buffer)? {
-                0 => break,
-                read => hasher.update(&buffer[..read]),
-            }
-        }
-        file.seek(SeekFrom::Start(end))?;
-        Ok(hasher.finish())
-    }
-}
-
-/// Bytes on their way into a file, on another thread if there is one.
-struct Writing {
-    job: Arc<Mutex<Option<Job>>>,
-    done: mpsc::Receiver<io::Result<()>>,
-}
-
-struct Job {
-    file: Arc<File>,
-    chunks: Vec<Bytes>,
-}
-
-impl Writing {
-    fn start(file: &Arc<File>, chunks: &[Bytes], apart: bool) -> Writing {
-        let job = Job { file: Arc::clone(file), chunks: chunks.to_vec() };
-        let job = Arc::new(Mutex::new(Some(job)));
-        let (tell, done) = mpsc::sync_channel(1);
-        if apart {
-            let job = Arc::clone(&job);
-            drop(tokio::task::spawn_blocking(move || {
-                let taken = lock(&job).take();
-                if let Some(job) = taken {
-                    // Who started it waits for it.
-                    let _: Result<_, _> = tell.send(job.run());
-                }
-            }));
-        }
-        Writing { job, done }
-    }
-
-    /// Waits for the other thread, or does what none has begun: all threads may be waiting like this one.
-    fn finish(self) -> io::Result<()> {
-        let left = lock(&self.job).take();
-        match left {
-            Some(job) => job.run(),
-            None => self.done.recv().unwrap_or_else(|_| Err(io::Error::other("a write was given up"))),
-        }
-    }
-}
-
-impl Job {
-    fn run(self) -> io::Result<()> {
-        self.chunks.iter().try_for_each(|chunk| (&*self.file).write_all(chunk))
-    }
-}
-
-impl FileUpload {
-    fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut State) -> io::Result<T> + Send + 'static,
-    ) -> Io<'static, T> {
-        let state = Arc::clone(&self.state);
-        blocking(move || work(&mut lock(&state)))
-    }
-}
-
-impl Upload for FileUpload {
-    fn write(&self, chunks: Vec<Bytes>) -> Io<'_, ()> {
-        let (blobs, path) = (self.blobs.clone(), self.path.clone());
-        self.run(move |state| {
-            let bytes = chunks.iter().map(|chunk| chunk.len() as u64).sum();
-            blobs.check_space(&state.file, bytes)?;
-            state.write(&chunks)?;
-            state.settle(&path);
-            Ok(())
-        })
-    }
-
-    fn progress(&self) -> Progress {
-        lock(&self.state).progress()
-    }
-
-    fn sync(&self) -> Io<'_, Progress> {
-        let dir = self.blobs.root.join("uploads");
-        self.run(move |state| {
-            state.file.sync_data()?;
-            sync_dir(&dir)?;
-            Ok(state.progress())
-        })
-    }
-
-    fn read(&self, range: Range<u64>) -> Io<'_, Bytes> {
-        let file = Arc::clone(&self.file);
-        blocking(move || piece(&file, range))
-    }
-
-    fn digest(&self, algorithm: Algorithm) -> Io<'_, Digest> {
-        self.run(move |state| state.digest(algorithm))
-    }
-
-    fn commit<'a>(&'a self, digest: &'a Digest) -> Io<'a, ()> {
-        let (from, dir) = (self.path.clone(), self.blobs.blob_dir(digest));
-        let (blobs, algorithm) = (self.blobs.clone(), digest.algorithm());
-        self.run(move |state| {
-            blobs.make_shelves(algorithm)?;
-            // The directory is made first: it reaches the disk together with the bytes.
-            make_dir(&dir)?;
-            state.file.sync_data()?;
-            fs::rename(&from, dir.join("data"))?;
-            sync_dir(&dir)?;
-            dir.parent().map_or(Ok(()), sync_dir)
-        })
-    }
-}
-
 fn make_dir(dir: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -498,6 +286,9 @@ fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'st
 
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
+    use std::io::Write as _;
+
     use super::*;
 
     fn open() -> (FileBlobs, tempfile::TempDir) {
@@ -518,6 +309,40 @@ mod tests {
             dir.path().join(format!("registry/blobs/sha256/{}/{}/data", &digest.hex()[..2], digest.hex()));
         assert_eq!(fs::read(path).unwrap(), b"weir");
         assert_eq!(fs::read_dir(dir.path().join("registry/uploads")).unwrap().count(), 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_two_threads_share_is_whole_and_in_order() {
+        let (blobs, _dir) = open();
+        let batch = |number: u8| -> Vec<Bytes> {
+            (0..8).map(|part| Bytes::from(vec![number ^ part; limits::WRITE_BYTES / 8])).collect()
+        };
+        let upload = blobs.open("one", Resume::New(Algorithm::Sha256)).await.unwrap();
+        let mut expected = Vec::new();
+        // Enough that the disk is told to begin more than once.
+        for number in 0..80 {
+            expected.extend(batch(number).concat());
+            upload.write(batch(number)).await.unwrap();
+        }
+        let digest = Digest::sha256(&expected);
+        assert_eq!(upload.digest(Algorithm::Sha256).await.unwrap(), digest);
+        upload.commit(&digest).await.unwrap();
+        assert!(fs::read(blobs.blob_path(&digest)).unwrap() == expected);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_what_it_should_be_is_linked() {
+        let (blobs, dir) = open();
+        let file = dir.path().join("elsewhere");
+        fs::write(&file, b"weir").unwrap();
+        let digest = Digest::sha256(b"weir");
+        assert_eq!(blobs.link(&Digest::sha256(b"other"), &file).await.unwrap(), Linked::Wrong);
+        for _ in 0..2 {
+            assert_eq!(blobs.link(&digest, &file).await.unwrap(), Linked::Done(4));
+            assert_eq!(blobs.size(&digest).await.unwrap(), Some(4));
+        }
+        blobs.delete(&digest).await.unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"weir", "it stays where it was");
     }
 
     #[tokio::test]

@@ -261,3 +261,12 @@ async fn a_client_that_stops_half_way_goes_on_later() {
     let path = format!("/v2/{repository}/blobs/{}", digest(&bytes));
     assert!(world.call("builder", "GET", &path, &[], None).await.body == bytes);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn headers_that_are_too_long_are_refused_whatever_is_read_at_once() {
+    let world = World::open().await;
+    for (length, expected) in [(1_000, 200), (100_000, 431), (600_000, 431)] {
+        let headers = [("X-Long", "x".repeat(length))];
+        assert_eq!(world.call("admin", "GET", "/v2/", &headers, None).await.status, expected, "{length}");
+    }
+}
