@@ -187,6 +187,21 @@ async fn cve_2022_39272_and_cve_2026_40886_a_bad_object_stops_nobody_elses_contr
             get(&format!("{IMAGE}/namespaces/p/imagestreams?watch=1&timeoutSeconds=1&timeout={timeout}"));
         assert!(matches!(status(&api, request).await, 200 | 400), "{timeout}");
     }
+    for (number, period) in ["-5m", "1e400s", "NaNs", "soon", "99999999999999999999h", ""].iter().enumerate()
+    {
+        let stream = json!({
+            "kind": "ImageStream", "apiVersion": "image.openshift.io/v1",
+            "metadata": {"name": format!("often{number}"), "annotations": {"weir.dev/import-period": period}},
+            "spec": {"dockerImageRepository": "127.0.0.1:1/x/y", "tags": [{
+                "name": "t", "from": {"kind": "DockerImage", "name": "127.0.0.1:1/x/y:1"},
+                "importPolicy": {"scheduled": true},
+            }]},
+        });
+        let request = Request::new("POST", format!("{IMAGE}/namespaces/p/imagestreams")).json(&stream);
+        let answer = api.must(request).await;
+        let warning = answer.headers.get("warning").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        assert!(warning.contains("weir.dev/import-period"), "{period}: {warning}");
+    }
     let good = r#"[{"from":{"kind":"ImageStreamTag","name":"s:latest"},"fieldPath":"spec.template.spec.containers[?(@.name==\"web\")].image"}]"#;
     api.must(Request::new("POST", deployments).json(&deployment("good", good))).await;
     let tags = format!("{IMAGE}/namespaces/p/imagestreamtags");

@@ -7,9 +7,8 @@ use crate::{
     api::{Answer, Api, Request},
     clients::program,
     receiver::{Receiver, hmac},
-    registry::Registries,
+    registry::{Registries, move_upstream},
     server::Server,
-    upstream::Upstream,
     webhooks::{ALLOWED, until},
 };
 
@@ -83,8 +82,6 @@ fn head(stream: &Value) -> &str {
 #[tokio::test]
 async fn an_image_moves_upstream_and_everybody_who_follows_it_reacts() {
     let registries = Registries::start();
-    let upstream = Upstream::at(&registries.open.host);
-    upstream.copy("/library/busybox:latest", "/team/app:stable").await.expect("answered");
     let server = Server::configured(ALLOWED, &[]).await;
     let api = server.api();
     project(&api).await;
@@ -95,17 +92,17 @@ async fn an_image_moves_upstream_and_everybody_who_follows_it_reacts() {
     let stream = json!({
         "kind": "ImageStream", "apiVersion": "image.openshift.io/v1", "metadata": {"name": "app"},
         "spec": {"tags": [{
-            "name": "stable", "from": {"kind": "DockerImage", "name": format!("{host}/team/app:stable")},
+            "name": "stable", "from": {"kind": "DockerImage", "name": format!("{host}/team/moving:stable")},
             "importPolicy": {"insecure": true},
         }]},
     });
     api.must(Request::new("POST", format!("{IMAGE}/imagestreams")).json(&stream)).await;
     let first = until(&api, &format!("{IMAGE}/imagestreams/app"), |stream| !head(stream).is_empty()).await;
     let first = head(&first).to_owned();
-    upstream.copy("/library/python:3.5", "/team/app:stable").await.expect("a tag can move");
+    move_upstream(host);
     let stranger = stranger(&server);
     let answer =
-        call(&stranger, from_distribution("upstream", &pushed("1", host, "team/app", "stable"))).await;
+        call(&stranger, from_distribution("upstream", &pushed("1", host, "team/moving", "stable"))).await;
     assert_eq!((answer.status, &answer.body["streams"]), (202, &json!(1)), "{answer:?}");
     let moved = until(&api, &format!("{IMAGE}/imagestreams/app"), |stream| head(stream) != first).await;
     let second = head(&moved).to_owned();

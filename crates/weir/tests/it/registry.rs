@@ -154,6 +154,17 @@ pub(crate) fn password_file() -> Vec<u8> {
     output.stdout
 }
 
+/// Lets `team/moving:stable` of a filled registry move to its second state, as its maintainer would.
+pub(crate) fn move_upstream(host: &str) {
+    let output = Command::new("python3")
+        .arg(recording("seed_registry.py"))
+        .arg("--move")
+        .arg(format!("http://{host}"))
+        .output()
+        .expect("python3 runs the seed script");
+    assert!(output.status.success(), "the tag cannot be moved: {output:?}");
+}
+
 /// The storage of a filled registry, made if this version of the script has not filled one yet.
 fn images() -> PathBuf {
     let script = recording("seed_registry.py");
