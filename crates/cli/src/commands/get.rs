@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::watch;
 use crate::app::App;
-use crate::client::{JSON, TABLE};
+use crate::client::{self, Call, JSON, JSON_OR_ANY, TABLE};
 use crate::discovery::Resource;
 use crate::failure::{Failure, plain};
 use crate::files;
@@ -71,6 +71,9 @@ pub(crate) struct Args {
     /// Show what kind of change each one is
     #[arg(long)]
     output_watch_events: bool,
+    /// Path to read from the server, and to show as it comes
+    #[arg(long, value_name = "PATH")]
+    raw: Option<String>,
 }
 
 /// One thing to ask the server for.
@@ -83,6 +86,9 @@ pub(crate) struct Wanted {
 }
 
 pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
+    if let Some(path) = &args.raw {
+        return args.raw(app, path).await;
+    }
     if args.args.is_empty() && args.files.filename.is_empty() {
         app.io.complain(&format!(
             "You must specify the type of resource to get. Use \"{program} api-resources\" for a complete list of supported resources.\n\n",
@@ -120,6 +126,25 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
 }
 
 impl Args {
+    /// Shows what the server answers at a path.
+    async fn raw(&self, app: &App, path: &str) -> Result<(), Failure> {
+        if !self.args.is_empty() || !self.files.filename.is_empty() {
+            return Err(plain("arguments may not be passed when --raw is specified"));
+        }
+        if self.watch || self.watch_only || self.selector.is_some() || self.print.output.is_some() {
+            return Err(plain(
+                "--raw may not be specified with other flags that filter the server request or alter the output",
+            ));
+        }
+        if !path.starts_with('/') {
+            return Err(plain(format!("--raw must be a path, which begins with a slash: {path:?}")));
+        }
+        let answer = app.api().await?.call(Call::get(path, JSON_OR_ANY)).await?;
+        let text = std::str::from_utf8(&answer.body)
+            .map_err(|_| plain("the server's answer is no text and is not shown"))?;
+        app.io.print(text)
+    }
+
     fn narrow(&self) -> Narrow {
         let mut narrow =
             Narrow::new(self.selector.as_ref(), self.field_selector.as_ref(), false, self.all_namespaces);
@@ -189,10 +214,10 @@ impl Args {
                     let path = format!(
                         "{}/{}",
                         wanted.resource.object(&wanted.namespace, &name)?,
-                        crate::client::segment(part)
+                        client::segment(part)
                     );
                     name.clear();
-                    let call = crate::client::Call::get(crate::client::target(&path, &extra), accept);
+                    let call = Call::get(client::target(&path, &extra), accept);
                     return Ok(vec![app.api().await?.document(call).await?]);
                 }
                 Ok(vec![app.get(&wanted.resource, &wanted.namespace, &name, accept, &extra).await?])

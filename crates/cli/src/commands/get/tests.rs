@@ -35,6 +35,23 @@ fn check(
 }
 
 #[test]
+fn any_path_can_be_read_as_it_is() {
+    check(
+        &["get", "--raw", "/apis/weir.dev/v1alpha1/namespaces/ns/imagestreams/app/ledger"],
+        vec![(
+            "GET /apis/weir.dev/v1alpha1/namespaces/ns/imagestreams/app/ledger",
+            200,
+            json!({"items": []}),
+        )],
+        "{\"items\":[]}",
+        "",
+        0,
+    );
+    let refused = "error: arguments may not be passed when --raw is specified\n";
+    check(&["get", "is", "--raw", "/version"], vec![], "", refused, 1);
+}
+
+#[test]
 fn lists_are_tables() {
     check(
         &["get", "is"],
