@@ -214,15 +214,14 @@ async fn deliver(ctx: Ctx, endpoint: Arc<Endpoint>) {
                 () = ctx.tasks.stopping() => break,
             }
         };
-        tokio::select! {
-            taken = send(&ctx, &endpoint, body) => {
+        match send(&ctx, &endpoint, body).await {
+            Sent::Taken => endpoint.pop(),
+            Sent::GivenUp => {
                 endpoint.pop();
-                if !taken {
-                    ctx.metrics.images.events_lost.inc();
-                    warn!(url = %endpoint.url, "an event of the registry could not be told and is given up");
-                }
-            },
-            () = ctx.tasks.stopping() => break,
+                ctx.metrics.images.events_lost.inc();
+                warn!(url = %endpoint.url, "an event of the registry could not be told and is given up");
+            }
+            Sent::Stopped => break,
         }
     }
     say_last_words(&ctx, &endpoint).await;
@@ -240,18 +239,36 @@ async fn say_last_words(ctx: &Ctx, endpoint: &Endpoint) {
     }
 }
 
-/// Sends one event until it is taken; false when its time is over.
-async fn send(ctx: &Ctx, endpoint: &Endpoint, body: Bytes) -> bool {
+/// What became of an event.
+enum Sent {
+    Taken,
+    GivenUp,
+    Stopped,
+}
+
+/// Sends one event until it is taken, its time is over or the server stops. What is on its way then may arrive: its answer
+/// is waited for, or it would be told twice.
+async fn send(ctx: &Ctx, endpoint: &Endpoint, body: Bytes) -> Sent {
     let mut pause = PAUSES.0;
     for number in 1..=ATTEMPTS {
-        let Err(why) = attempt(ctx, endpoint, body.clone()).await else { return true };
+        let mut sending = std::pin::pin!(attempt(ctx, endpoint, body.clone()));
+        let outcome = tokio::select! {
+            outcome = sending.as_mut() => outcome,
+            () = ctx.tasks.stopping() => match tokio::time::timeout(LAST_WORDS, sending).await {
+                Ok(outcome) => outcome,
+                Err(_) => return Sent::Stopped,
+            },
+        };
+        let Err(why) = outcome else { return Sent::Taken };
         debug!(url = %endpoint.url, number, why, "an event of the registry was not taken");
         if number < ATTEMPTS {
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSES.1);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSES.1),
+                () = ctx.tasks.stopping() => return Sent::Stopped,
+            }
         }
     }
-    false
+    Sent::GivenUp
 }
 
 /// Sends one event once; why it was not taken.
