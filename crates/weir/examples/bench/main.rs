@@ -7,6 +7,7 @@
 mod access;
 mod constant;
 mod content;
+mod follow;
 mod imports;
 mod load;
 mod process;
@@ -65,6 +66,7 @@ enum Part {
     Start,
     Registry,
     Access,
+    Follow,
 }
 
 /// How long and how often.
@@ -92,6 +94,7 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let title = match arguments.only[..] {
         [Part::Registry] => "The registry beside docker-registry",
+        [Part::Follow] => "What following costs",
         _ => "The first figures of image streams",
     };
     let rows = runtime.block_on(measure(&arguments))?;
@@ -147,7 +150,10 @@ async fn measure(arguments: &Arguments) -> Result<Vec<Row>> {
         note("starts");
         rows.extend(resources::start(&arguments.weir, folder.path(), effort).await?);
     }
-    // It has a table of its own.
+    // These have tables of their own.
+    if arguments.only.contains(&Part::Follow) {
+        rows.extend(follow::measure(&arguments.weir, folder.path()).await?);
+    }
     if arguments.only.contains(&Part::Registry) {
         note("registry");
         rows.extend(registry::measure(&arguments.weir, folder.path(), &arguments.seed, effort).await?);

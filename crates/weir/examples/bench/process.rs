@@ -57,13 +57,21 @@ pub(crate) struct Weir {
 impl Weir {
     /// Starts the program on a data directory.
     pub(crate) async fn start(program: &Path, data: &Path) -> Result<Weir> {
+        Weir::configured(program, data, "").await
+    }
+
+    /// Starts it with a configuration file.
+    pub(crate) async fn configured(program: &Path, data: &Path, settings: &str) -> Result<Weir> {
+        let file = data.with_extension("yaml");
+        fs::write(&file, settings)?;
         let begin = Instant::now();
         let log = fs::File::options().create(true).append(true).open(data.with_extension("log"))?;
         let child = Command::new(program)
             .arg("serve")
             .arg("--data-dir")
             .arg(data)
-            .args(["--listen", "127.0.0.1:0", "--registry-listen", "127.0.0.1:0"])
+            .args(["--listen", "127.0.0.1:0", "--registry-listen", "127.0.0.1:0", "--config"])
+            .arg(file)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

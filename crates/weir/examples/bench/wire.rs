@@ -149,6 +149,24 @@ impl Connection {
         }
     }
 
+    /// Reads until `text` has come `count` times, and calls `seen` for each.
+    pub(crate) async fn each(&mut self, text: &[u8], count: usize, mut seen: impl FnMut()) -> Result<()> {
+        let mut left = count;
+        loop {
+            while let Some(at) = self.buffer.windows(text.len()).position(|window| window == text) {
+                self.buffer.drain(..at + text.len());
+                seen();
+                left -= 1;
+                if left == 0 {
+                    return Ok(());
+                }
+            }
+            let rest = self.buffer.len().saturating_sub(text.len());
+            self.buffer.drain(..rest);
+            self.read().await?;
+        }
+    }
+
     /// Reads to the end of the head; returns where the body begins.
     async fn head(&mut self) -> Result<usize> {
         loop {
