@@ -49,7 +49,7 @@ pub const FUTURE_VERSION_WAIT: Duration = Duration::from_secs(3);
 /// Rendered tags kept ready for reading.
 pub const RENDERED_TAGS: usize = 8192;
 /// Decoded streams, and as many decoded images, that are remembered for whoever looks at them next.
-pub const DECODED_OBJECTS: usize = 512;
+pub const DECODED_OBJECTS: usize = 128;
 /// Largest time an import request may take; the reference gives up then too.
 pub const IMPORT_TIME: Duration = Duration::from_secs(34);
 /// Lines of the audit log that wait for the disk; more are dropped and counted.

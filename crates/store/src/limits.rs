@@ -54,7 +54,7 @@ pub const REPLAY_BYTES: usize = 1 << 20;
 
 /// The engine's page cache. Small: the watch cache holds every object already, and what a commit reads again are the
 /// upper pages of the trees.
-pub const ENGINE_CACHE_BYTES: usize = 8 << 20;
+pub const ENGINE_CACHE_BYTES: usize = 4 << 20;
 
 /// Events kept for the watchers of one resource.
 pub const RING_EVENTS: usize = 32_768;
