@@ -49,7 +49,7 @@ const IMAGES: [usize; 2] = [900_000_001, 900_000_002];
 
 pub(crate) async fn measure(program: &Path, folder: &Path) -> Result<Vec<Row>> {
     let upstream = Upstream::start(STREAMS * TAGS).await?;
-    let settings = format!("scheduledImportSeconds: {}\n", PERIOD.as_secs());
+    let settings = format!("imagePolicyConfig:\n  scheduledImportSeconds: {}\n", PERIOD.as_secs());
     let server = Weir::configured(program, &fresh(folder, "follow"), &settings).await?;
     let project = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
     server.target.must(&server.target.json("POST", "/api/v1/namespaces", &project)).await?;
