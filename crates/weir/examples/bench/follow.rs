@@ -27,7 +27,7 @@ use upstream::Upstream;
 const STREAMS: usize = 500;
 const TAGS: usize = 100;
 /// Of one round, in this benchmark.
-const PERIOD: Duration = Duration::from_secs(240);
+const PERIOD: Duration = Duration::from_secs(120);
 /// Of one round, as servers have it.
 const USUAL_PERIOD: f64 = 15.0 * 60.0;
 /// Rounds are spread with jitter: a tag may have been asked for at the end of one and the beginning of the next.
