@@ -27,14 +27,15 @@ use upstream::Upstream;
 const STREAMS: usize = 500;
 const TAGS: usize = 100;
 /// Of one round, in this benchmark.
-const PERIOD: Duration = Duration::from_secs(120);
+const PERIOD: Duration = Duration::from_secs(60);
 /// Of one round, as servers have it.
 const USUAL_PERIOD: f64 = 15.0 * 60.0;
 /// Rounds are spread with jitter: a tag may have been asked for at the end of one and the beginning of the next.
 const MOST_QUESTIONS: f64 = 1.05;
 const MOST_PERCENT: f64 = 10.0;
 const MOST_MEGABYTES: f64 = 300.0;
-const HOOKS: usize = 100;
+/// As many as one address may call at once.
+const HOOKS: usize = 50;
 const MOST_FOR_HOOK: f64 = 1000.0;
 const DEPLOYMENTS: usize = 1000;
 const MOVES: usize = 5;
