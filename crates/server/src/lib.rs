@@ -21,6 +21,7 @@ pub mod import;
 pub mod ledger;
 pub mod limits;
 pub mod listen;
+pub mod lru;
 pub mod metrics;
 pub mod namespaces;
 pub mod pipeline;

@@ -20,8 +20,8 @@ use machinery::time::Time;
 use store::{Key, Revision};
 use tracing::error;
 
-use crate::import::lru::Lru;
 use crate::limits;
+use crate::lru::Lru;
 use crate::plain::Plain;
 use crate::resource::{RESOURCES, Resource, Source};
 use crate::stream::{self, StreamSettings};

@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
-use crate::import::lru::Lru;
 use crate::limits;
+use crate::lru::Lru;
 
 /// Good signatures of one set of keys, with what was found in their messages.
 pub(super) struct Proved<V>(Mutex<Lru<[u8; 32], V>>);

@@ -18,9 +18,9 @@ use super::fault::Fault;
 use super::flight::Flights;
 use super::gate::{Gates, Lane, Report};
 use super::limits::{CONTENT_BYTES, LAYER_SIZES, REPOSITORIES, REPOSITORY_AGE, SHARED_ANSWERS};
-use super::lru::Lru;
 use super::plan::Source;
 use super::repo::{Kept, Repo, RepoKey};
+use crate::lru::Lru;
 use crate::settings::Settings;
 
 /// The shared state of imports.

@@ -20,7 +20,6 @@ pub mod flight;
 pub mod flow;
 pub mod gate;
 pub mod limits;
-pub mod lru;
 pub mod outcome;
 pub mod plan;
 pub mod registries;
