@@ -40,6 +40,30 @@ pub fn unescape(text: &str, plus: bool) -> Option<Cow<'_, str>> {
     String::from_utf8(out).ok().map(Cow::Owned)
 }
 
+/// A segment of a path, with everything escaped that could end it.
+pub fn segment(text: &str) -> String {
+    escape(text, b"-_.~!$&'()*+,;=:@")
+}
+
+/// A key or a value of a query, with everything escaped that could end it.
+pub fn parameter(text: &str) -> String {
+    escape(text, b"-_.~")
+}
+
+fn escape(text: &str, plain: &[u8]) -> String {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || plain.contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            out.extend([byte >> 4, byte & 15].map(|digit| char::from(HEX[usize::from(digit)])));
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +84,13 @@ mod tests {
         assert_eq!(unescape("foo%3Alatest", false).as_deref(), Some("foo:latest"));
         assert_eq!(unescape("%ff", false), None);
         assert_eq!(unescape("%4", false), None);
+    }
+
+    #[test]
+    fn names_become_segments() {
+        assert_eq!(segment("ruby:2.0"), "ruby:2.0");
+        assert_eq!(segment("a@sha256:0"), "a@sha256:0");
+        assert_eq!(segment("a/b?c d{\u{e9}"), "a%2Fb%3Fc%20d%7B%C3%A9");
+        assert_eq!(parameter("a in (b)"), "a%20in%20%28b%29");
     }
 }

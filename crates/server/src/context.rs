@@ -23,6 +23,7 @@ use crate::rendered::RenderedTags;
 use crate::settings::Settings;
 use crate::stored::Cache;
 use crate::tasks::Tasks;
+use crate::trigger::cluster::Cluster;
 
 /// The context, shared.
 pub type Ctx = Arc<Context>;
@@ -51,6 +52,8 @@ pub struct Context {
     pub transport: Arc<dyn oci::client::Transport>,
     /// Receivers of events.
     pub webhooks: Arc<dyn oci::client::Transport>,
+    /// Another cluster whose workloads follow tags.
+    pub cluster: Option<Arc<Cluster>>,
     /// What comes from registries.
     pub hooks: Hooks,
     /// Moves that are to be told of.

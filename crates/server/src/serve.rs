@@ -35,6 +35,7 @@ use crate::random::Random;
 use crate::settings::Settings;
 use crate::stored::{Cache, Renderer};
 use crate::tasks::Tasks;
+use crate::trigger::cluster::Cluster;
 use crate::{auth, configuration, import, limits, namespaces, pki, registry, resource, surroundings};
 
 /// Why a server does not start or had to stop.
@@ -170,6 +171,7 @@ pub async fn context(
     let webhooks =
         WebSettings { addresses, user_agent: "weir".to_owned(), no_proxy: true, ..Default::default() };
     let webhooks = WebTransport::new(webhooks).map_err(|error| ServeError::Transport(error.to_string()))?;
+    let cluster = Cluster::open(&settings.workloads).await.map_err(ServeError::Setting)?;
     let renderer = Renderer::new(settings.images.clone());
     let cache = Cache::start(&*store, renderer, CacheLimits::default()).await?;
     let imports = import::Engine::new(&settings);
@@ -202,6 +204,7 @@ pub async fn context(
         storage_trouble: arc_swap::ArcSwapOption::empty(),
         transport: Arc::new(web),
         webhooks: Arc::new(webhooks),
+        cluster,
         outbox: Default::default(),
         hooks: Default::default(),
         agent,

@@ -40,6 +40,20 @@ pub struct Settings {
     pub oidc: Option<OidcSettings>,
     /// Events that go out.
     pub webhooks: WebhookSettings,
+    /// Workloads elsewhere that follow tags.
+    pub workloads: WorkloadSettings,
+}
+
+/// Workloads of another cluster that follow tags of this server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct WorkloadSettings {
+    /// How the cluster is reached: a kubeconfig, or `in-cluster` for the one that this server runs in.
+    pub kubeconfig: Option<PathBuf>,
+    /// Which of the kubeconfig's contexts; empty for its current one.
+    pub context: String,
+    /// Kinds besides the usual ones, as `GROUP/VERSION/KIND`: their annotation says by a JSON path where images go.
+    pub kinds: Vec<String>,
 }
 
 /// Events that go out.

@@ -282,7 +282,11 @@ pub fn start_controllers(ctx: &Ctx) {
     let tasks = ctx.tasks.clone();
     ctx.tasks
         .spawn("schedule", async move { control::schedule::run(all, timetable, tasks.stopping()).await });
-    ctx.tasks.spawn("triggers", crate::trigger::controller::run(Arc::clone(ctx)));
+    ctx.tasks.spawn("triggers", crate::trigger::run(Arc::clone(ctx)));
+    if let Some(cluster) = &ctx.cluster {
+        let cluster = crate::trigger::cluster::run(Arc::clone(ctx), Arc::clone(cluster));
+        ctx.tasks.spawn("cluster triggers", cluster);
+    }
     ctx.tasks.spawn("namespaces", crate::namespaces::run(Arc::clone(ctx)));
 }
 

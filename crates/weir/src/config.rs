@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use server::settings::{
     AuditSettings, FrontProxySettings, ImageSettings, LoginSettings, OidcSettings, RegistrySettings,
-    RequestSettings, WebhookSettings,
+    RequestSettings, WebhookSettings, WorkloadSettings,
 };
 
 /// What a configuration file can hold.
@@ -38,6 +38,8 @@ pub(crate) struct File {
     pub oidc: Option<OidcSettings>,
     /// Events that go out.
     pub webhooks: WebhookSettings,
+    /// Workloads elsewhere that follow tags.
+    pub workloads: WorkloadSettings,
 }
 
 /// Reads a configuration file.

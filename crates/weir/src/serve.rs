@@ -37,6 +37,15 @@ pub(crate) struct Arguments {
     /// The file that the audit log is appended to, or "off" [default: audit.log in the data directory].
     #[arg(long, value_name = "FILE")]
     audit_log: Option<String>,
+    /// Workloads of another cluster follow tags, too: its kubeconfig, or "in-cluster".
+    #[arg(long, value_name = "FILE")]
+    workloads_kubeconfig: Option<PathBuf>,
+    /// The context of that kubeconfig [default: its current one].
+    #[arg(long, value_name = "NAME")]
+    workloads_context: Option<String>,
+    /// A further kind there that follows tags by JSON path; may be repeated.
+    #[arg(long = "workloads-kind", value_name = "GROUP/VERSION/KIND")]
+    workloads_kinds: Vec<String>,
     /// A file with the same settings and more, as YAML; flags win.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -114,6 +123,10 @@ fn settings(arguments: Arguments) -> Result<Settings> {
     if let Some(host) = arguments.external_registry_hostname {
         images.external_registry_hostname = host;
     }
+    let mut workloads = file.workloads;
+    workloads.kubeconfig = arguments.workloads_kubeconfig.or(workloads.kubeconfig);
+    workloads.context = arguments.workloads_context.unwrap_or(workloads.context);
+    workloads.kinds.extend(arguments.workloads_kinds);
     Ok(Settings {
         data_dir: match arguments.data_dir.or(file.data_dir) {
             Some(dir) => dir,
@@ -130,6 +143,7 @@ fn settings(arguments: Arguments) -> Result<Settings> {
         registry: file.registry,
         oidc: file.oidc,
         webhooks: file.webhooks,
+        workloads,
     })
 }
 

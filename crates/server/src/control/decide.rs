@@ -33,13 +33,16 @@ pub fn needed(stream: &ImageStream) -> Option<ImageStreamImport> {
 }
 
 /// How the tags of a stream want to be followed: those that are scheduled, those whose import failed, and the whole
-/// repository where the stream says how often.
+/// repository where the stream says how often. A tag whose spec is newer than its status is not followed yet: the import
+/// controller is about to ask for it together with the others of its stream, and a look at it alone would ask twice and
+/// overtake that import.
 pub fn wishes(stream: &ImageStream) -> Vec<Wish> {
     let own = period(&stream.metadata.annotations);
-    let tags = stream.spec.tags.iter().filter(|tag| is_importable(tag));
+    let tags = stream.spec.tags.iter();
+    let tags = tags.filter(|tag| is_importable(tag) && !needs_import(stream, tag, false));
     let mut wishes: Vec<Wish> = tags
         .filter_map(|tag| {
-            let once = !tag_is_scheduled(stream, tag);
+            let once = !tag_is_scheduled(tag);
             if once && !has_failed(stream, tag) {
                 return None;
             }
@@ -59,7 +62,7 @@ pub fn due(stream: &ImageStream, tag: &str) -> Option<ImageStreamImport> {
         period(&stream.metadata.annotations).is_some()
     } else {
         let spec = stream.spec.tag(tag)?;
-        tag_is_scheduled(stream, spec) || has_failed(stream, spec)
+        (tag_is_scheduled(spec) || has_failed(stream, spec)) && !needs_import(stream, spec, false)
     };
     is_followed.then(|| told(stream, tag)).flatten()
 }
@@ -144,17 +147,11 @@ fn has_failed(stream: &ImageStream, tag: &TagReference) -> bool {
     failed.is_some_and(|condition| condition.generation >= tag.generation.unwrap_or_default())
 }
 
-/// A digest never moves, so it is asked for only until it has been had.
-fn tag_is_scheduled(stream: &ImageStream, tag: &TagReference) -> bool {
-    if !is_importable(tag) || !tag.import_policy.scheduled {
-        return false;
-    }
+/// A digest never moves: the import that brings it is the import controller's.
+fn tag_is_scheduled(tag: &TagReference) -> bool {
     let name = tag.from.as_ref().map_or("", |from| from.name.as_str());
-    match Reference::parse(name) {
-        Err(_) => false,
-        Ok(reference) if reference.id.is_empty() => true,
-        Ok(_) => stream.status.head(&tag.name).map(|head| head.generation) != tag.generation,
-    }
+    let moves = || Reference::parse(name).is_ok_and(|reference| reference.id.is_empty());
+    is_importable(tag) && tag.import_policy.scheduled && moves()
 }
 
 fn is_importable(tag: &TagReference) -> bool {
@@ -311,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn scheduled_tags_are_followed_and_digests_until_they_are_there() {
+    fn scheduled_tags_are_followed_and_digests_are_not() {
         let mut tag = checked(with_head(stream(Some(1)), 1));
         assert_eq!(followed(&tag), [""; 0]);
         assert_eq!(due(&tag, "t"), None);
@@ -322,8 +319,10 @@ mod tests {
         let mut pinned = tag.clone();
         pinned.spec.tags[0].from = Some(docker_image(&digest));
         assert_eq!(followed(&pinned), [""; 0]);
-        pinned.spec.tags[0].generation = Some(2);
-        assert_eq!(followed(&pinned).len(), 1);
+        let mut changed = tag.clone();
+        changed.spec.tags[0].generation = Some(2);
+        assert_eq!(followed(&changed), [""; 0], "the import controller asks");
+        assert_eq!(due(&changed, "t"), None);
         let mut broken = tag;
         broken.spec.tags[0].from = Some(docker_image("Not A Name"));
         assert_eq!(followed(&broken), [""; 0]);

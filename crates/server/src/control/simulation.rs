@@ -23,7 +23,7 @@ use store::sim::Chance;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::import::tests::set_tag;
-use super::{Pace, Streams, Timetable, schedule};
+use super::{Pace, Streams, Timetable, import, schedule};
 use crate::import::Surroundings;
 use crate::import::testing::Upstream;
 use crate::import::world::World;
@@ -334,7 +334,8 @@ async fn day(seed: u64, size: Size) -> Seen {
         let table = Arc::new(Timetable::new(PERIOD, Pace::Free, &Random::seeded(chance.number()), pause));
         let streams: Arc<dyn Streams> = world.clone();
         let life = live(&world, &weather, &mut truth, &mut seen, stop);
-        tokio::join!(life, schedule::run(streams, table, sleep_until(stop)));
+        let imports = import::run(Arc::clone(&streams), sleep_until(stop));
+        tokio::join!(life, imports, schedule::run(streams, table, sleep_until(stop)));
         // A new life: the engine has learnt nothing, the timetable is empty.
         Arc::get_mut(&mut world).expect("nobody else has it").restart();
     }

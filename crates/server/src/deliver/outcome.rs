@@ -28,6 +28,9 @@ pub struct Outcome {
     /// The project of a workload; empty for a trigger, which is in the stream's.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub namespace: String,
+    /// The cluster of a workload; empty for this server.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cluster: String,
     /// The tag.
     pub tag: String,
     /// The move, by its name in the ledger.
@@ -43,6 +46,7 @@ impl Outcome {
             kind: spec.trigger.kind.clone(),
             name: spec.trigger.name.clone(),
             namespace: String::new(),
+            cluster: String::new(),
             tag: spec.tag.clone(),
             r#move: spec.r#move.clone(),
             status: status.clone(),
@@ -54,7 +58,10 @@ impl Outcome {
         if self.status.state == State::Pending {
             return None;
         }
-        let own = if self.namespace.is_empty() { String::new() } else { format!("{}/", self.namespace) };
+        // One other cluster at the most; its name may hold what keys may not.
+        let place = if self.cluster.is_empty() { "" } else { "@" };
+        let own =
+            if self.namespace.is_empty() { String::new() } else { format!("{place}{}/", self.namespace) };
         let key = format!("{}{}/{}.{own}{}", prefix(namespace, stream), self.r#move, self.kind, self.name);
         Some((Key::new(&key).ok()?, Some(machinery::json::compact(self).into())))
     }

@@ -19,9 +19,8 @@ use crate::plain::Plain;
 use crate::resource::Resource;
 use crate::stored::Entry;
 use crate::streams::decode;
-use crate::trigger::controller::resource_of;
 use crate::trigger::tags::CurrentTags;
-use crate::trigger::{FOLLOWERS, TagName, Tags, annotation, build, deployment};
+use crate::trigger::{Follower, TagName, Tags, annotation, build, deployment};
 use crate::workload::Workload;
 
 /// Somebody who follows a tag.
@@ -31,6 +30,9 @@ struct Consumer {
     kind: String,
     namespace: String,
     name: String,
+    /// Where it runs, if not here.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    cluster: String,
     /// `Current`, `Behind`, `Failing`, or for what is delivered its state.
     state: &'static str,
     /// What it last got.
@@ -69,6 +71,7 @@ pub(super) fn get(call: &Call) -> Result<Reply, ApiError> {
     let tag = tag.ok_or_else(|| ApiError::bad_request("name the tag: ?tag=TAG"))?;
     let wanted = TagName { namespace: call.namespace(), stream, tag: &tag };
     let mut items = workloads(call, wanted);
+    items.extend(elsewhere(call, wanted));
     items.extend(deliverers(call, wanted));
     let list = serde_json::json!({ "metadata": {}, "items": items });
     let mut bytes = json::with_type(call.resource.kind, &call.resource.api_version(), &list);
@@ -80,12 +83,11 @@ fn workloads(call: &Call, wanted: TagName<'_>) -> Vec<Consumer> {
     let snapshot = call.ctx.cache.snapshot();
     let mut allowed: HashMap<(String, &'static str), bool> = HashMap::new();
     let mut found = Vec::new();
-    for kind in FOLLOWERS {
-        let resource = resource_of(kind);
+    for (resource, follower) in Follower::resources() {
         for entry in snapshot.range(&resource.prefix(), None) {
             // What cannot be read was told of when it was taken into the cache.
             let Ok(object) = decode::<Plain>(entry) else { continue };
-            let Some(consumer) = follower(call, kind, &object.object, wanted) else { continue };
+            let Some(consumer) = consumer(call, follower, &object.object, wanted) else { continue };
             let key = (consumer.namespace.clone(), resource.plural);
             let may = *allowed.entry(key).or_insert_with(|| may_list(call, resource, &consumer.namespace));
             if may {
@@ -100,21 +102,35 @@ fn may_list(call: &Call, resource: &Resource, namespace: &str) -> bool {
     auth::may(&call.ctx, &call.actor, "list", resource.group, resource.plural, namespace, "")
 }
 
+/// Workloads of another cluster, as far as whoever asks might list such ones of the same project here.
+fn elsewhere(call: &Call, wanted: TagName<'_>) -> Vec<Consumer> {
+    let mut found = Vec::new();
+    let Some(cluster) = &call.ctx.cluster else { return found };
+    cluster.each(|kind, object| {
+        let Some(consumer) = consumer(call, kind.follower, object, wanted) else { return };
+        let (ctx, actor) = (&call.ctx, &call.actor);
+        if auth::may(ctx, actor, "list", &kind.group, &kind.plural, &consumer.namespace, "") {
+            found.push(Consumer { kind: kind.kind.clone(), cluster: cluster.name().to_owned(), ..consumer });
+        }
+    });
+    found
+}
+
 /// A workload as a consumer of the tag; `None` when it does not follow it.
-fn follower(call: &Call, kind: Workload, object: &Plain, wanted: TagName<'_>) -> Option<Consumer> {
-    let alone = !matches!(kind, Workload::DeploymentConfig | Workload::BuildConfig);
+fn consumer(call: &Call, follower: Follower, object: &Plain, wanted: TagName<'_>) -> Option<Consumer> {
+    let alone = !follower.has_own_fields();
     let current = CurrentTags(&call.ctx);
     let probe = Probe { wanted, alone, seen: Cell::new(false), current };
-    let (behind, complaints) = match kind {
-        Workload::BuildConfig => {
+    let (behind, complaints) = match follower {
+        Follower::Workload(Workload::BuildConfig) => {
             (build::wanted(object, &probe).is_some(), build::complaints(object).complaints)
         }
-        Workload::DeploymentConfig => {
+        Follower::Workload(Workload::DeploymentConfig) => {
             let outcome = deployment::react(object, deployment::Which::Automatic, &probe);
             (matches!(outcome, deployment::Outcome::Changed(_)), Vec::new())
         }
         _ => {
-            let reaction = annotation::react(kind, object, &probe);
+            let reaction = annotation::react(follower, object, &probe);
             (reaction.changed.is_some(), reaction.complaints)
         }
     };
@@ -154,6 +170,7 @@ fn deliverers(call: &Call, wanted: TagName<'_>) -> Vec<Consumer> {
                 last.remove(&object.object.metadata.uid).unwrap_or(("Current", String::new(), String::new()));
             found.push(Consumer {
                 kind: resource.kind.to_owned(),
+                cluster: String::new(),
                 namespace: wanted.namespace.to_owned(),
                 name: object.object.metadata.name.clone(),
                 state,

@@ -13,8 +13,7 @@ use super::reply::Reply;
 use crate::auth;
 use crate::deliver::{self, Outcome};
 use crate::ledger::{self, PAGE, Row};
-use crate::trigger::FOLLOWERS;
-use crate::trigger::controller::resource_of;
+use crate::trigger::Follower;
 
 /// GET.
 ///
@@ -71,7 +70,7 @@ fn may_see(call: &Call, outcome: &Outcome) -> bool {
     if outcome.namespace.is_empty() || outcome.namespace == call.namespace() {
         return true;
     }
-    let mut kinds = FOLLOWERS.into_iter().map(resource_of);
+    let mut kinds = Follower::resources().map(|(resource, _)| resource);
     let Some(of) = kinds.find(|resource| resource.kind == outcome.kind) else { return false };
     auth::may(&call.ctx, &call.actor, "list", of.group, of.plural, &outcome.namespace, "")
 }

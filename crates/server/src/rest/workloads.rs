@@ -22,8 +22,9 @@ use crate::plain::Plain;
 use crate::resource::{self, Resource};
 use crate::stored::{Loaded, Storable, plain_object};
 use crate::streams::{self, fill_identity, load_entry};
+use crate::trigger::site::Kind;
 use crate::trigger::tags::CurrentTags;
-use crate::trigger::{annotation, build as builds, deployment, event, lookup};
+use crate::trigger::{Follower, annotation, build as builds, deployment, event, lookup};
 use crate::workload::{self, Workload, text};
 
 /// The name under which triggers own the fields that they write.
@@ -31,11 +32,17 @@ const FIELD_MANAGER: &str = "fieldManager=openshift-controller-manager";
 
 /// Resolves short image names in a workload that is written, and warns of triggers that cannot work.
 pub(super) fn admit(call: &Call, new: &mut Plain, old: Option<&Plain>) {
-    let Some(kind) = Workload::of(call.resource) else { return };
-    lookup::resolve(kind, new, old, &CurrentTags(&call.ctx));
+    let workload = Workload::of(call.resource);
+    if let Some(kind) = workload {
+        lookup::resolve(kind, new, old, &CurrentTags(&call.ctx));
+    }
+    let follower = Follower::of(call.resource);
+    if workload.is_none() && follower.is_none() {
+        return;
+    }
     let held = |object: &Plain| object.metadata.annotations.get(annotation::KEY).cloned();
     if held(new).is_some() && old.is_none_or(|old| held(old) != held(new)) {
-        let complaints = annotation::complaints(kind, new);
+        let complaints = annotation::complaints(call.resource.kind, follower, new);
         call.advise(complaints);
     }
 }
@@ -70,16 +77,16 @@ pub async fn put_workload(
 pub async fn tell(
     ctx: &Ctx,
     actor: &Arc<Actor>,
-    resource: &'static Resource,
+    kind: &Kind,
     object: &Plain,
     complaint: &str,
 ) -> Result<(), ApiError> {
     let events = resource::find("", "v1", "events", "").ok_or_else(ApiError::no_such_path)?;
     let namespace = object.metadata.namespace.as_str();
-    let name = event::name(resource, object, complaint);
+    let name = event::name(kind, object, complaint);
     let old = load_entry::<Plain>(ctx, &events.key(namespace, &name))?;
     let old = old.as_ref().map(|old| &*old.object);
-    let Some(new) = event::about(resource, object, complaint, old, ctx.clock.now()) else { return Ok(()) };
+    let Some(new) = event::about(kind, object, complaint, old, ctx.clock.now()) else { return Ok(()) };
     let call = internal(ctx, actor, events, (namespace, &name));
     let written = match old {
         Some(_) => write::update::<Plain>(&call, new).await,

@@ -210,5 +210,6 @@ fn settings() -> Settings {
         registry: Default::default(),
         oidc: None,
         webhooks: Default::default(),
+        workloads: Default::default(),
     }
 }

@@ -11,11 +11,11 @@ use serde_json::{Map, Value};
 
 use super::limits::ANNOTATION;
 use super::path::{self, PathError};
-use super::{FOLLOWERS, Reaction, TAG, TagName, Tags};
+use super::spot::Spot;
+use super::{Follower, Reaction, TAG, TagName, Tags};
 use crate::control::StreamKey;
 use crate::plain::Plain;
-use crate::workload::images::Place;
-use crate::workload::{Workload, at, at_mut};
+use crate::workload::{Workload, at};
 
 /// The annotation's key.
 pub const KEY: &str = "image.openshift.io/triggers";
@@ -181,27 +181,30 @@ pub fn streams(object: &Plain) -> BTreeSet<StreamKey> {
     active.filter_map(|trigger| Some(trigger.tag(&object.metadata.namespace).ok()?.stream())).collect()
 }
 
-/// What is wrong with an object's annotation, as far as that can be told without looking at tags.
-pub fn complaints(kind: Workload, object: &Plain) -> Vec<String> {
+/// What is wrong with an object's annotation, as far as that can be told without looking at tags. `follower` is `None`
+/// for kinds that follow nothing.
+pub fn complaints(kind: &str, follower: Option<Follower>, object: &Plain) -> Vec<String> {
     struct Nothing;
     impl Tags for Nothing {
         fn image(&self, _: &TagName<'_>) -> Option<String> {
             None
         }
     }
-    if !FOLLOWERS.contains(&kind) && object.metadata.annotations.contains_key(KEY) {
-        return vec![format!(
-            "the annotation {KEY} does nothing here: what a {kind:?} runs is fixed when it is made; an ObjectTrigger \
+    match follower {
+        Some(follower) => react(follower, object, &Nothing).complaints,
+        None if object.metadata.annotations.contains_key(KEY) => vec![format!(
+            "the annotation {KEY} does nothing here: what a {kind} runs is fixed when it is made; an ObjectTrigger \
              makes one for every move of a tag"
-        )];
+        )],
+        None => Vec::new(),
     }
-    react(kind, object, &Nothing).complaints
 }
 
 /// Gives an object the images of the tags that its annotation names. Tags that point nowhere are waited for.
-pub fn react(kind: Workload, object: &Plain, tags: &dyn Tags) -> Reaction {
+pub fn react(follower: Follower, object: &Plain, tags: &dyn Tags) -> Reaction {
     let mut reaction = Reaction::default();
-    if !super::follows(kind, object) {
+    // Builds name their tags in fields of their own, and have no containers.
+    if !follower.may_be(object) || follower == Follower::Workload(Workload::BuildConfig) {
         return reaction;
     }
     let triggers = match of(object) {
@@ -211,11 +214,10 @@ pub fn react(kind: Workload, object: &Plain, tags: &dyn Tags) -> Reaction {
             return reaction;
         }
     };
-    let (Some(pod_path), Some(prefix)) = (kind.pod_spec(), kind.pod_spec_path()) else { return reaction };
     let home = object.metadata.namespace.as_str();
     for trigger in triggers.iter().filter(|trigger| !trigger.paused) {
-        let place = match place(object, pod_path, &prefix, trigger) {
-            Ok(place) => place,
+        let spot = match spot(follower, object, trigger) {
+            Ok(spot) => spot,
             Err(why) => {
                 reaction.complaints.push(why.to_string());
                 continue;
@@ -230,12 +232,8 @@ pub fn react(kind: Workload, object: &Plain, tags: &dyn Tags) -> Reaction {
         };
         let Some(image) = tags.image(&tag) else { continue };
         let current = reaction.changed.as_ref().unwrap_or(object);
-        if at(&current.fields, pod_path).is_none_or(|pod| place.image(pod) == image) {
-            continue;
-        }
-        let changed = reaction.changed.get_or_insert_with(|| object.clone());
-        if let Some(pod) = at_mut(&mut changed.fields, pod_path) {
-            place.set_image(pod, &image);
+        if spot.text(&current.fields) != image {
+            spot.set(&mut reaction.changed.get_or_insert_with(|| object.clone()).fields, &image);
         }
     }
     // Two triggers that name one container differently may undo each other's work.
@@ -243,9 +241,16 @@ pub fn react(kind: Workload, object: &Plain, tags: &dyn Tags) -> Reaction {
     reaction
 }
 
-fn place(object: &Plain, pod_path: &[&str], prefix: &str, trigger: &Trigger) -> Result<Place, PathError> {
-    let selector = path::parse(prefix, &trigger.field_path)?;
-    let pod = at(&object.fields, pod_path);
-    let found = pod.and_then(|pod| path::find(pod, selector));
-    found.ok_or_else(|| PathError::NoContainer(trigger.field_path.clone()))
+/// What a trigger decides in an object.
+fn spot(follower: Follower, object: &Plain, trigger: &Trigger) -> Result<Spot, PathError> {
+    let path = &trigger.field_path;
+    let pods = match follower {
+        Follower::Workload(kind) => kind.pod_spec().zip(kind.pod_spec_path()),
+        Follower::ByPath => None,
+    };
+    let Some((pod_path, prefix)) = pods else { return Spot::find(&object.fields, path) };
+    let selector = path::parse(&prefix, path)?;
+    let found = at(&object.fields, pod_path).and_then(|pod| path::find(pod, selector));
+    let place = found.ok_or_else(|| PathError::NoContainer(path.clone()))?;
+    Ok(Spot::of_container(pod_path, place))
 }

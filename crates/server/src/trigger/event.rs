@@ -8,9 +8,10 @@ use machinery::time::Time;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::Follower;
 use super::limits::COMPLAINT;
+use super::site::Kind;
 use crate::plain::Plain;
-use crate::resource::Resource;
 use crate::workload::{Workload, at};
 
 /// Name under which events come.
@@ -19,13 +20,7 @@ const COMPONENT: &str = "image-trigger-controller";
 const DISTINCT: usize = 8;
 
 /// The event about a complaint, given the one that is there already; `None` when nobody needs to hear it again.
-pub fn about(
-    resource: &Resource,
-    object: &Plain,
-    complaint: &str,
-    old: Option<&Plain>,
-    now: Time,
-) -> Option<Plain> {
+pub fn about(kind: &Kind, object: &Plain, complaint: &str, old: Option<&Plain>, now: Time) -> Option<Plain> {
     let of = &object.metadata;
     if let Some(old) = old {
         let seen = at(&old.fields, &["involvedObject", "resourceVersion"]).and_then(Value::as_str);
@@ -34,11 +29,11 @@ pub fn about(
         }
     }
     let involved = json!({
-        "kind": resource.kind, "namespace": of.namespace, "name": of.name, "uid": of.uid,
-        "apiVersion": resource.api_version(), "resourceVersion": of.resource_version,
+        "kind": kind.kind, "namespace": of.namespace, "name": of.name, "uid": of.uid,
+        "apiVersion": kind.api_version(), "resourceVersion": of.resource_version,
     });
-    let reason = match Workload::of(resource) {
-        Some(Workload::BuildConfig) => "BuildConfigTriggerFailed",
+    let reason = match kind.follower {
+        Follower::Workload(Workload::BuildConfig) => "BuildConfigTriggerFailed",
         _ => "ImageTriggerFailed",
     };
     let count = old.and_then(|old| old.fields.get("count")).and_then(Value::as_i64).unwrap_or(0);
@@ -59,7 +54,7 @@ pub fn about(
     let metadata = match old {
         Some(old) => old.metadata.clone(),
         None => ObjectMeta {
-            name: name(resource, object, complaint),
+            name: name(kind, object, complaint),
             namespace: of.namespace.clone(),
             ..ObjectMeta::default()
         },
@@ -72,9 +67,9 @@ pub fn about(
 }
 
 /// The name of the event about a complaint.
-pub fn name(resource: &Resource, object: &Plain, complaint: &str) -> String {
+pub fn name(kind: &Kind, object: &Plain, complaint: &str) -> String {
     let mut digest = Sha256::new();
-    for part in [resource.plural, &object.metadata.uid, complaint] {
+    for part in [kind.plural.as_str(), &object.metadata.uid, complaint] {
         digest.update(part.as_bytes());
         digest.update([0]);
     }

@@ -2,19 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::site::ObjectKey;
 use crate::control::StreamKey;
-use crate::workload::Workload;
-
-/// Names a workload.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct ObjectKey {
-    /// Its kind.
-    pub kind: Workload,
-    /// Its project.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
 
 /// Both directions of who follows whom.
 #[derive(Debug, Default)]
@@ -60,11 +49,7 @@ mod tests {
 
     #[test]
     fn followers_are_those_of_the_last_word() {
-        let key = |name: &str| ObjectKey {
-            kind: Workload::Deployment,
-            namespace: "ns".to_owned(),
-            name: name.to_owned(),
-        };
+        let key = |name: &str| ObjectKey { kind: 0, namespace: "ns".to_owned(), name: name.to_owned() };
         let stream = |name: &str| StreamKey::new("ns", name);
         let mut index = Index::default();
         index.set(&key("a"), [stream("x"), stream("y")].into());

@@ -11,21 +11,29 @@
 
 pub mod annotation;
 pub mod build;
+pub mod cluster;
 pub mod controller;
 pub mod deployment;
 pub mod event;
+mod follower;
+mod here;
 mod index;
 pub mod limits;
 pub mod lookup;
 pub mod path;
+pub mod site;
+pub mod spot;
 pub mod tags;
 mod witness;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+pub use follower::Follower;
 use machinery::image::ImageStream;
 use serde_json::Value;
 
+use crate::context::Ctx;
 use crate::control::StreamKey;
 use crate::plain::Plain;
 use crate::stream;
@@ -88,35 +96,21 @@ pub struct Reaction {
     pub complaints: Vec<String>,
 }
 
-/// The streams that a workload follows.
-pub fn streams(kind: Workload, object: &Plain) -> BTreeSet<StreamKey> {
-    match kind {
-        Workload::DeploymentConfig => deployment::streams(object),
-        Workload::BuildConfig => build::streams(object),
-        kind if follows(kind, object) => annotation::streams(object),
+/// The streams that an object follows.
+pub fn streams(follower: Follower, object: &Plain) -> BTreeSet<StreamKey> {
+    match follower {
+        Follower::Workload(Workload::DeploymentConfig) => deployment::streams(object),
+        Follower::Workload(Workload::BuildConfig) => build::streams(object),
+        _ if follower.may_be(object) => annotation::streams(object),
         _ => BTreeSet::new(),
     }
 }
 
-/// Whether an object can follow tags. What a controller made of another object has that one's annotations as well, and is
-/// what that one was: history that somebody may go back to.
-pub fn follows(kind: Workload, object: &Plain) -> bool {
-    let is_copy = matches!(kind, Workload::ReplicaSet | Workload::ReplicationController)
-        && object.metadata.owner_references.iter().any(|owner| owner.controller == Some(true));
-    FOLLOWERS.contains(&kind) && !is_copy
+/// Runs the controller for the objects of this server until the server stops.
+pub async fn run(ctx: Ctx) {
+    let here = Arc::new(here::Here::new(&ctx));
+    controller::run(ctx, here).await;
 }
-
-/// The kinds that follow tags.
-pub const FOLLOWERS: [Workload; 8] = [
-    Workload::Deployment,
-    Workload::StatefulSet,
-    Workload::DaemonSet,
-    Workload::ReplicaSet,
-    Workload::ReplicationController,
-    Workload::CronJob,
-    Workload::DeploymentConfig,
-    Workload::BuildConfig,
-];
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Field paths of triggers: `spec.template.spec.containers[?(@.name=="web")].image` or `….containers[0].image`.
+//! Field paths of kinds that run pods: `spec.template.spec.containers[?(@.name=="web")].image` or `….containers[0].image`.
 //!
 //! A name is looked for among the init containers first and then among the others, whichever list is written, since
 //! clients always write `containers`; an index means the list that is written.
@@ -40,6 +40,12 @@ pub enum PathError {
     /// There is no such container.
     #[error("no such container: {0}")]
     NoContainer(String),
+    /// Nothing is there.
+    #[error("nothing is at the field path {0}")]
+    Nothing(String),
+    /// Something else than a text is there.
+    #[error("what is at the field path {0} is no text")]
+    NoText(String),
 }
 
 /// Reads a field path of a kind whose pod spec is at `prefix`.

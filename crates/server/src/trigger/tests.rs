@@ -158,7 +158,7 @@ fn good_triggers_work_beside_bad_ones() {
         trigger("later:1", "containers[0].image"),
     ]);
     let object = deployment(&annotation.to_string());
-    let reaction = react(Workload::Deployment, &object, &tags);
+    let reaction = react(Follower::Workload(Workload::Deployment), &object, &tags);
     let changed = reaction.changed.unwrap();
     assert_eq!(images(&changed), ["z", "A", "B"]);
     assert_eq!(reaction.complaints, [
@@ -166,9 +166,13 @@ fn good_triggers_work_beside_bad_ones() {
         r#"the trigger for spec.template.spec.containers[?(@.name=="init")].image follows "app", which is not of the form stream:tag"#
             .to_owned(),
     ]);
-    assert_eq!(react(Workload::Deployment, &changed, &tags).changed, None, "a second look changes nothing");
+    assert_eq!(
+        react(Follower::Workload(Workload::Deployment), &changed, &tags).changed,
+        None,
+        "a second look changes nothing"
+    );
     let follows: Vec<String> =
-        streams(Workload::Deployment, &object).iter().map(ToString::to_string).collect();
+        streams(Follower::Workload(Workload::Deployment), &object).iter().map(ToString::to_string).collect();
     assert_eq!(follows, ["ci/app", "ns/app", "ns/later"]);
 }
 
@@ -180,9 +184,9 @@ fn a_container_named_in_two_ways_settles_on_the_last_word() {
         trigger("b:1", r#"containers[?(@.name=="web")].image"#)
     ]);
     let object = deployment(&annotation.to_string());
-    let changed = react(Workload::Deployment, &object, &tags).changed.unwrap();
+    let changed = react(Follower::Workload(Workload::Deployment), &object, &tags).changed.unwrap();
     assert_eq!(images(&changed)[1], "B");
-    assert_eq!(react(Workload::Deployment, &changed, &tags).changed, None);
+    assert_eq!(react(Follower::Workload(Workload::Deployment), &changed, &tags).changed, None);
 }
 
 #[test]
@@ -190,28 +194,57 @@ fn copies_that_a_controller_made_follow_nothing_and_kinds_that_never_change_say_
     let tags = Known::of(&[("ns/a:1", "A")]);
     let mut object = deployment(&json!([trigger("a:1", "containers[0].image")]).to_string());
     for kind in [Workload::ReplicaSet, Workload::ReplicationController] {
-        assert!(react(kind, &object, &tags).changed.is_some(), "{kind:?}");
+        assert!(react(Follower::Workload(kind), &object, &tags).changed.is_some(), "{kind:?}");
     }
     let owner =
         json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": "d", "uid": "u", "controller": true}]);
     object.metadata.owner_references = serde_json::from_value(owner).unwrap();
-    assert!(react(Workload::Deployment, &object, &tags).changed.is_some());
-    for kind in [Workload::ReplicaSet, Workload::ReplicationController, Workload::Job] {
-        assert_eq!(react(kind, &object, &tags), Reaction::default(), "{kind:?}");
-        assert!(streams(kind, &object).is_empty());
+    assert!(react(Follower::Workload(Workload::Deployment), &object, &tags).changed.is_some());
+    for kind in [Workload::ReplicaSet, Workload::ReplicationController, Workload::Pod] {
+        assert_eq!(react(Follower::Workload(kind), &object, &tags), Reaction::default(), "{kind:?}");
+        assert!(streams(Follower::Workload(kind), &object).is_empty());
     }
-    assert!(annotation::complaints(Workload::Job, &object)[0].contains("a Job runs is fixed"));
-    assert_eq!(annotation::complaints(Workload::ReplicaSet, &object), [""; 0]);
+    assert_eq!(Follower::of_workload(Workload::Job), None);
+    assert!(annotation::complaints("Job", None, &object)[0].contains("a Job runs is fixed"));
+    let copy = Follower::of_workload(Workload::ReplicaSet);
+    assert_eq!(annotation::complaints("ReplicaSet", copy, &object), [""; 0]);
+}
+
+#[test]
+fn other_kinds_follow_by_a_path_to_a_text() {
+    let tags = Known::of(&[("ns/a:1", "A"), ("ns/b:1", "B")]);
+    let path = |from: &str, path: &str| json!({"from": {"kind": TAG, "name": from}, "fieldPath": path});
+    let annotation = json!([
+        path("a:1", "data['app.image']"),
+        path("b:1", "data.sidecar"),
+        path("a:1", "spec.steps[?(@.name==\"none\")].image"),
+        path("none:1", "data.waits"),
+    ]);
+    let object: Plain = serde_json::from_value(json!({
+        "metadata": {"name": "c", "namespace": "ns", "annotations": {annotation::KEY: annotation.to_string()}},
+        "data": {"app.image": "old", "other": "x"},
+    }))
+    .unwrap();
+    let reaction = react(Follower::ByPath, &object, &tags);
+    let changed = reaction.changed.unwrap();
+    assert_eq!(
+        changed.fields["data"],
+        json!({"app.image": "A", "other": "x", "sidecar": "B"}),
+        "a new key is made, a tag that is not there is waited for"
+    );
+    assert_eq!(reaction.complaints, ["nothing is at the field path spec.steps[?(@.name==\"none\")].image"]);
+    assert_eq!(react(Follower::ByPath, &changed, &tags).changed, None, "a second look changes nothing");
+    assert_eq!(streams(Follower::ByPath, &object).len(), 3);
 }
 
 #[test]
 fn an_annotation_that_cannot_be_read_is_one_complaint() {
     for text in ["[{", "{}", r#"[{"paused":"true"}]"#] {
-        let reaction = react(Workload::Deployment, &deployment(text), &Known::default());
+        let reaction = react(Follower::Workload(Workload::Deployment), &deployment(text), &Known::default());
         assert_eq!((reaction.changed, reaction.complaints.len()), (None, 1), "{text}");
     }
     let other_kind = json!([trigger("a:1", "containers[0].image")]).to_string();
-    let reaction = react(Workload::CronJob, &deployment(&other_kind), &Known::default());
+    let reaction = react(Follower::Workload(Workload::CronJob), &deployment(&other_kind), &Known::default());
     assert!(reaction.complaints[0].starts_with("field path is not valid for this kind: "));
 }
 
@@ -222,7 +255,7 @@ proptest! {
         let _ = path::parse(PREFIX, &path);
         let _ = path::parse(PREFIX, &format!("{PREFIX}.containers[{path}"));
         let object = deployment(&text);
-        let reaction = react(Workload::Deployment, &object, &Known::default());
+        let reaction = react(Follower::Workload(Workload::Deployment), &object, &Known::default());
         prop_assert_eq!(reaction.changed, None);
     }
 
@@ -242,9 +275,9 @@ proptest! {
             entry
         }).collect();
         let object = deployment(&Value::from(list).to_string());
-        if let Some(changed) = react(Workload::Deployment, &object, &tags).changed {
+        if let Some(changed) = react(Follower::Workload(Workload::Deployment), &object, &tags).changed {
             prop_assert_ne!(&changed.fields, &object.fields);
-            prop_assert_eq!(react(Workload::Deployment, &changed, &tags).changed, None);
+            prop_assert_eq!(react(Follower::Workload(Workload::Deployment), &changed, &tags).changed, None);
         }
     }
 }
@@ -301,7 +334,7 @@ mod configurations {
         let tags = Known::of(&[("ns/app:1", "A")]);
         let config = config(&json!([{"type": "ConfigChange"}, change("app:1", &["web"], false, None)]));
         assert_eq!(react(&config, Which::Automatic, &tags), Outcome::Current);
-        assert!(streams(Workload::DeploymentConfig, &config).is_empty());
+        assert!(streams(Follower::Workload(Workload::DeploymentConfig), &config).is_empty());
         assert_eq!(
             roll_out(&config, &Request::default(), &tags),
             Err(RolloutError::Unresolved("\"d\"".to_owned())),
@@ -376,7 +409,11 @@ mod builds {
         paused.metadata.annotations.insert(annotation, "true".to_owned());
         paused.fields["spec"]["triggers"] = json!([{"type": "ConfigChange"}]);
         assert_eq!(wanted(&paused, &tags), None);
-        assert_eq!(streams(Workload::BuildConfig, &paused).len(), 1, "a first build may wait for its base");
+        assert_eq!(
+            streams(Follower::Workload(Workload::BuildConfig), &paused).len(),
+            1,
+            "a first build may wait for its base"
+        );
         assert_eq!(start(&paused, &by_hand, &tags, NOW), Err(BuildError::Paused("ns/b".to_owned())));
     }
 
@@ -480,15 +517,16 @@ mod lookups {
 #[test]
 fn a_complaint_is_told_once_for_each_state_of_its_object() {
     let resource = crate::resource::find("apps", "v1", "deployments", "").unwrap();
+    let kind = site::Kind::of(resource, Follower::Workload(Workload::Deployment));
     let now = machinery::time::Time::from_unix(1_700_000_000);
     let mut object = deployment("[{");
     object.metadata.resource_version = "7".to_owned();
-    let first = event::about(resource, &object, "broken", None, now).unwrap();
+    let first = event::about(&kind, &object, "broken", None, now).unwrap();
     assert_eq!(first.fields["count"], 1);
-    assert_eq!(event::about(resource, &object, "broken", Some(&first), now), None);
+    assert_eq!(event::about(&kind, &object, "broken", Some(&first), now), None);
     object.metadata.resource_version = "8".to_owned();
-    let second = event::about(resource, &object, "broken", Some(&first), now).unwrap();
+    let second = event::about(&kind, &object, "broken", Some(&first), now).unwrap();
     assert_eq!((&second.fields["count"], &second.metadata.name), (&json!(2), &first.metadata.name));
     object.metadata.name = "é".repeat(126);
-    assert!(event::name(resource, &object, "broken").len() <= 253);
+    assert!(event::name(&kind, &object, "broken").len() <= 253);
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use machinery::time::Time;
 use store::{Key, Txn};
 
+use super::site::{ObjectKey, Site};
 use super::tags::CurrentTags;
 use super::{TagName, Tags};
 use crate::context::Ctx;
@@ -16,7 +17,6 @@ use crate::control::StreamKey;
 use crate::deliver::{Outcome, State, Status};
 use crate::ledger;
 use crate::plain::Plain;
-use crate::resource::Resource;
 use crate::streams;
 
 /// Tags, and what was looked at.
@@ -51,7 +51,7 @@ impl Tags for Witness<'_> {
 }
 
 /// Writes what a workload did for the moves that led to it.
-pub(super) async fn note(ctx: &Ctx, resource: &Resource, object: &Plain, news: &Seen) {
+pub(super) async fn note(ctx: &Ctx, site: &dyn Site, of: &ObjectKey, news: &Seen) {
     let now = ctx.clock.now();
     let status = |image: &str| Status {
         state: State::Delivered,
@@ -65,9 +65,10 @@ pub(super) async fn note(ctx: &Ctx, resource: &Resource, object: &Plain, news: &
     for ((stream, tag), image) in news {
         let Some(r#move) = last_move(ctx, stream, tag).await else { continue };
         let outcome = Outcome {
-            kind: resource.kind.to_owned(),
-            name: object.metadata.name.clone(),
-            namespace: object.metadata.namespace.clone(),
+            kind: site.kinds()[of.kind].kind.clone(),
+            name: of.name.clone(),
+            namespace: of.namespace.clone(),
+            cluster: site.cluster().to_owned(),
             tag: tag.clone(),
             r#move,
             status: status(image),
@@ -78,7 +79,7 @@ pub(super) async fn note(ctx: &Ctx, resource: &Resource, object: &Plain, news: &
         return;
     }
     if let Err(error) = ctx.store.commit(txn).await {
-        let (kind, namespace, name) = (resource.kind, &object.metadata.namespace, &object.metadata.name);
+        let (kind, namespace, name) = (&site.kinds()[of.kind].kind, &of.namespace, &of.name);
         tracing::warn!(kind, namespace, name, %error, "what a workload reacted to could not be noted");
     }
 }

@@ -66,5 +66,6 @@ fn settings(data: &Path, address: SocketAddr) -> Settings {
         registry: Default::default(),
         oidc: None,
         webhooks: Default::default(),
+        workloads: Default::default(),
     }
 }

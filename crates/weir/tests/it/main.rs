@@ -10,6 +10,7 @@ mod audit;
 mod badinput;
 mod cli;
 mod clients;
+mod cluster;
 mod conformance;
 mod crash;
 mod hooks;

@@ -13,13 +13,13 @@ use crate::{
 
 pub(crate) const ALLOWED: &str = "webhooks:\n  allowedNetworks: [127.0.0.1/32]\n";
 const SECRET: &str = "a secret of some length";
-const IMAGE: &str = "/apis/image.openshift.io/v1/namespaces/hooks";
+pub(crate) const IMAGE: &str = "/apis/image.openshift.io/v1/namespaces/hooks";
 const WEIR: &str = "/apis/weir.dev/v1alpha1/namespaces/hooks";
 /// The longest that anything here is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(10);
 
-async fn project(server: &Server) -> Api {
+pub(crate) async fn project(server: &Server) -> Api {
     let api = server.api();
     let namespace = json!({"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "hooks"}});
     api.must(Request::new("POST", "/api/v1/namespaces").json(&namespace)).await;
@@ -45,7 +45,7 @@ async fn trigger(api: &Api, name: &str, url: &str, more: &Value) {
 }
 
 /// Moves a tag to an image whose digest ends with a number; the digest.
-async fn push(api: &Api, tag: &str, number: usize) -> String {
+pub(crate) async fn push(api: &Api, tag: &str, number: usize) -> String {
     let digest = format!("sha256:{number:064x}");
     let mapping = json!({
         "kind": "ImageStreamMapping", "apiVersion": "image.openshift.io/v1", "metadata": {"name": "app"}, "tag": tag,
