@@ -86,8 +86,11 @@ fn line(row: &Value) -> String {
     let done = items_at(row, &["triggered"]);
     let done: Vec<String> = done
         .iter()
-        .map(|one| ["kind", "name", "state"].map(|key| text_at(one, &[key])))
-        .map(|[kind, name, state]| format!("{kind}/{name} {state}"))
+        .map(|one| ["cluster", "kind", "name", "state"].map(|key| text_at(one, &[key])))
+        .map(|[cluster, kind, name, state]| {
+            let place = if cluster.is_empty() { String::new() } else { format!("{cluster}:") };
+            format!("{place}{kind}/{name} {state}")
+        })
         .collect();
     let (reason, cause) = (text_at(row, &["reason"]), text_at(row, &["cause"]));
     let cause = if reason.is_empty() { cause.to_owned() } else { format!("{cause} ({reason})") };

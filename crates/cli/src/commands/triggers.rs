@@ -37,9 +37,14 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         app.io.complain(&format!("Nobody follows {stream}:{tag}.\n"));
         return Ok(());
     }
-    let mut text = "KIND\tNAMESPACE\tNAME\tSTATE\tGOT\tERROR\n".to_owned();
+    let mut keys = vec!["kind", "namespace", "name", "state", "got", "error"];
+    // Most servers act on their own workloads alone.
+    if items.iter().any(|item| !text_at(item, &["cluster"]).is_empty()) {
+        keys.insert(0, "cluster");
+    }
+    let mut text = format!("{}\n", keys.join("\t").to_uppercase());
     for item in items {
-        let cells = ["kind", "namespace", "name", "state", "got", "error"].map(|key| text_at(item, &[key]));
+        let cells: Vec<&str> = keys.iter().map(|key| text_at(item, &[key])).collect();
         text.push_str(&cells.join("\t"));
         text.push('\n');
     }
