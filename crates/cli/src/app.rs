@@ -60,13 +60,15 @@ impl App {
     /// The connection.
     pub(crate) async fn api(&self) -> Result<&Api, Failure> {
         self.api
-            .get_or_try_init(|| async {
-                let config = self.settings.client_config(&self.globals).await?;
-                let host = config.cluster_url.authority().map(ToString::to_string).unwrap_or_default();
-                let client = Client::try_from(config).map_err(|error| plain(error.to_string()))?;
-                Ok(Api::new(client, host, self.globals.timeout(), self.globals.verbosity, self.io.clone()))
-            })
+            .get_or_try_init(|| async { self.connect(self.settings.client_config(&self.globals).await?) })
             .await
+    }
+
+    /// A connection of its own.
+    pub(crate) fn connect(&self, config: kube::Config) -> Result<Api, Failure> {
+        let host = config.cluster_url.authority().map(ToString::to_string).unwrap_or_default();
+        let client = Client::try_from(config).map_err(|error| plain(error.to_string()))?;
+        Ok(Api::new(client, host, self.globals.timeout(), self.globals.verbosity, self.io.clone()))
     }
 
     /// What the server serves.

@@ -111,7 +111,10 @@ impl Api {
 
     /// Sends a request and reads the whole answer.
     pub(crate) async fn call(&self, call: Call) -> Result<Answer, Failure> {
-        let work = self.call_patiently(call);
+        self.in_time(self.call_patiently(call)).await
+    }
+
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         match self.timeout {
             None => work.await,
             Some(limit) => tokio::time::timeout(limit, work).await.map_err(|_| {
@@ -121,6 +124,19 @@ impl Api {
                 )
             })?,
         }
+    }
+
+    /// Sends a request as it is, once, and returns whatever is answered.
+    pub(crate) async fn exchange(
+        &self,
+        request: http::Request<Body>,
+    ) -> Result<(http::response::Parts, Bytes), Failure> {
+        self.in_time(async {
+            let response = self.client.send(request).await.map_err(|error| self.unreachable(&error))?;
+            let (head, body) = response.into_parts();
+            Ok((head, whole(body).await?))
+        })
+        .await
     }
 
     /// Sends a request and reads the answer as a document.
@@ -142,11 +158,7 @@ impl Api {
                 tokio::time::sleep(pause).await;
                 continue;
             }
-            let body = http_body_util::Limited::new(body, limits::LARGEST_ANSWER)
-                .collect()
-                .await
-                .map_err(|error| plain(format!("reading the server's answer: {error}")))?
-                .to_bytes();
+            let body = whole(body).await?;
             if (200..300).contains(&code) {
                 return Ok(Answer { body });
             }
@@ -225,6 +237,11 @@ impl Api {
     }
 }
 
+async fn whole(body: Body) -> Result<Bytes, Failure> {
+    let body = http_body_util::Limited::new(body, limits::LARGEST_ANSWER).collect().await;
+    Ok(body.map_err(|error| plain(format!("reading the server's answer: {error}")))?.to_bytes())
+}
+
 /// Lines of an answer, as they come.
 pub(crate) struct Lines {
     body: Body,
@@ -291,7 +308,7 @@ fn warning(header: &str) -> Option<String> {
 }
 
 /// The failure behind an answer that is no success: the server's own Status, or words for the bare HTTP code.
-fn refusal(code: u16, body: &[u8], method: &Method) -> Failure {
+pub(crate) fn refusal(code: u16, body: &[u8], method: &Method) -> Failure {
     if let Ok(value) = serde_json::from_slice::<Value>(body)
         && value["kind"] == "Status"
         && let Ok(mut status) = serde_json::from_value::<Status>(value)

@@ -1,7 +1,8 @@
 //! Which server, as whom, in which project: the kubeconfig and the flags that override it.
 //!
 //! Files are looked for in the usual places; a machine that has none of them but runs Weir with its default data
-//! directory needs none, because the administrator's file in there is found. Only `project` and `new-project` write.
+//! directory needs none, because the administrator's file in there is found. Only `login`, `logout`, `project` and
+//! `new-project` write.
 
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,8 @@ pub(crate) struct Settings {
     pub(crate) kubeconfig: Option<Kubeconfig>,
     /// The file that changes go to.
     pub(crate) file: Option<PathBuf>,
+    /// The files of the person: none of them belongs to a server.
+    pub(crate) own_files: Vec<PathBuf>,
     /// Project of the command.
     pub(crate) namespace: String,
     /// The project was named on the command line.
@@ -40,7 +43,7 @@ impl std::fmt::Debug for Settings {
 impl Settings {
     /// Reads the files.
     pub(crate) fn read(globals: &Globals, env: Environment<'_>) -> Result<Settings, Failure> {
-        let files = files(globals, env);
+        let Files { files, of_server } = files(globals, env);
         let mut merged: Option<Kubeconfig> = None;
         for file in &files {
             if globals.kubeconfig.is_none() && !file.exists() {
@@ -75,7 +78,8 @@ impl Settings {
             config.clusters.iter().find(|cluster| &cluster.name == name)?.cluster.as_ref()?.server.clone()
         });
         Ok(Settings {
-            file: files.iter().find(|file| file.exists()).or(files.first()).cloned(),
+            file: first(&files),
+            own_files: if of_server { usual(env).into_iter().collect() } else { files },
             kubeconfig: merged,
             namespace: namespace.or_else(incluster_namespace).unwrap_or_else(|| "default".to_owned()),
             namespace_given: given.is_some(),
@@ -146,25 +150,41 @@ fn context_of<'a>(config: &'a Kubeconfig, globals: &Globals) -> Option<&'a Conte
 }
 
 /// The files in question, in the order in which they count.
-fn files(globals: &Globals, env: Environment<'_>) -> Vec<PathBuf> {
+struct Files {
+    files: Vec<PathBuf>,
+    /// They are the administrator's file that a server keeps beside its data.
+    of_server: bool,
+}
+
+fn files(globals: &Globals, env: Environment<'_>) -> Files {
+    let own = |files: Vec<PathBuf>| Files { files, of_server: false };
     if let Some(file) = &globals.kubeconfig {
-        return vec![PathBuf::from(file)];
+        return own(vec![PathBuf::from(file)]);
     }
     if let Some(list) = env("KUBECONFIG").filter(|list| !list.is_empty()) {
-        return std::env::split_paths(&list).filter(|path| !path.as_os_str().is_empty()).collect();
+        return own(std::env::split_paths(&list).filter(|path| !path.as_os_str().is_empty()).collect());
     }
-    let home = env("HOME").map(PathBuf::from);
-    let usual = home.as_ref().map(|home| home.join(".kube/config"));
+    let usual = usual(env);
     if let Some(usual) = usual.as_ref().filter(|usual| usual.exists()) {
-        return vec![usual.clone()];
+        return own(vec![usual.clone()]);
     }
     if env("KUBERNETES_SERVICE_HOST").is_none() {
         let data = data_directory(env).map(|data| data.join("admin.kubeconfig"));
-        if let Some(own) = data.filter(|own| own.exists()) {
-            return vec![own];
+        if let Some(file) = data.filter(|file| file.exists()) {
+            return Files { files: vec![file], of_server: true };
         }
     }
-    usual.into_iter().collect()
+    own(usual.into_iter().collect())
+}
+
+/// The file that everybody has.
+fn usual(env: Environment<'_>) -> Option<PathBuf> {
+    env("HOME").map(|home| PathBuf::from(home).join(".kube/config"))
+}
+
+/// The first file that is there; else the first.
+pub(crate) fn first(files: &[PathBuf]) -> Option<PathBuf> {
+    files.iter().find(|file| file.exists()).or(files.first()).cloned()
 }
 
 /// Where `weir serve` keeps its data unless told otherwise.
@@ -261,6 +281,35 @@ pub(crate) fn switch_to(config: &mut Kubeconfig, name: String, context: Context)
         }),
     }
     config.current_context = Some(name);
+}
+
+/// Changes a kubeconfig file in one step, so that nobody ever sees half of it.
+pub(crate) fn rewrite(file: &Path, change: impl FnOnce(&mut Kubeconfig)) -> Result<(), Failure> {
+    let failed = |error: &dyn std::fmt::Display| plain(format!("error writing {}: {error}", file.display()));
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(failed(&error)),
+    };
+    let mut config = if text.trim().is_empty() {
+        Kubeconfig::default()
+    } else {
+        Kubeconfig::from_yaml(&text).map_err(|error| failed(&error))?
+    };
+    change(&mut config);
+    // Other programs insist on these two.
+    config.kind.get_or_insert_with(|| "Config".to_owned());
+    config.api_version.get_or_insert_with(|| "v1".to_owned());
+    let value = serde_json::to_value(&config).map_err(|error| failed(&error))?;
+    write_private(file, &machinery::yaml::to_string(&value)).map_err(|error| failed(&error))
+}
+
+/// The configuration of the HTTP client for a kubeconfig as it is.
+pub(crate) async fn client_config(config: Kubeconfig) -> Result<kube::Config, Failure> {
+    let config = kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await;
+    let mut config = config.map_err(|error| plain(deepest(&error)))?;
+    config.default_retry = false;
+    Ok(config)
 }
 
 /// Replaces a file that only its owner may read, in one step.

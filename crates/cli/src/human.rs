@@ -57,6 +57,20 @@ pub(crate) fn column(seconds: i64) -> String {
     }
 }
 
+/// `6y`: the largest unit alone.
+pub(crate) fn short(seconds: i64) -> String {
+    let (minutes, hours) = (seconds / 60, seconds / 3600);
+    match seconds {
+        s if s < -1 => "<invalid>".to_owned(),
+        s if s < 0 => "0s".to_owned(),
+        s if s < 60 => format!("{s}s"),
+        _ if minutes < 60 => format!("{minutes}m"),
+        _ if hours < 24 => format!("{hours}h"),
+        _ if hours < 24 * 365 => format!("{}d", hours / 24),
+        _ => format!("{}y", hours / 24 / 365),
+    }
+}
+
 /// `75.86MB`: powers of a thousand, four significant digits.
 pub(crate) fn size(bytes: i64) -> String {
     scaled(bytes, 1000.0, &["B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"])
@@ -128,6 +142,18 @@ mod tests {
         check(50 * 3600, "2d2h");
         check(9 * 24 * 3600, "9d");
         check(3 * 365 * 24 * 3600, "3y");
+    }
+
+    #[test]
+    fn ages_in_a_single_unit() {
+        let check = |seconds: i64, want: &str| assert_eq!(short(seconds), want, "{seconds}");
+        check(-2, "<invalid>");
+        check(59, "59s");
+        check(3599, "59m");
+        check(3600, "1h");
+        check(24 * 3600, "1d");
+        check(364 * 24 * 3600, "364d");
+        check(9 * 365 * 24 * 3600, "9y");
     }
 
     #[test]

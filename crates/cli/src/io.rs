@@ -6,7 +6,8 @@ use std::cell::RefCell;
 use std::io::{self, Read, Write};
 use std::rc::Rc;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, plain};
+use crate::limits;
 
 /// The three streams of a command. Clones share them.
 #[derive(Clone)]
@@ -15,6 +16,8 @@ pub struct Io {
     err: Rc<RefCell<dyn Write>>,
     input: Rc<RefCell<dyn Read>>,
     terminal: bool,
+    /// A person types what is read.
+    typed: bool,
 }
 
 impl std::fmt::Debug for Io {
@@ -32,12 +35,13 @@ impl Io {
             err: Rc::new(RefCell::new(io::stderr())),
             input: Rc::new(RefCell::new(io::stdin())),
             terminal: io::stderr().is_terminal() && io::stdout().is_terminal(),
+            typed: io::stdin().is_terminal(),
         }
     }
 
     /// Streams of one's own; never a terminal.
     pub fn new(out: Rc<RefCell<dyn Write>>, err: Rc<RefCell<dyn Write>>, input: Rc<RefCell<dyn Read>>) -> Io {
-        Io { out, err, input, terminal: false }
+        Io { out, err, input, terminal: false, typed: false }
     }
 
     /// True when a person watches both outputs, so that progress may be shown.
@@ -64,6 +68,28 @@ impl Io {
         let end = if text.ends_with('\n') { "" } else { "\n" };
         drop(write!(err, "{text}{end}"));
         drop(err.flush());
+    }
+
+    /// Reads a line of standard input, without its end. Nothing there is an error.
+    pub(crate) fn read_line(&self) -> Result<String, Failure> {
+        let mut input = self.input.borrow_mut();
+        let (mut line, mut byte) = (Vec::new(), [0]);
+        while input.read(&mut byte)? == 1 && byte[0] != b'\n' && line.len() < limits::LONGEST_LINE {
+            line.push(byte[0]);
+        }
+        let text = String::from_utf8(line).map_err(|_| plain("standard input is no text"))?;
+        match text.trim_end_matches('\r') {
+            "" => Err(plain("an answer was expected on standard input, and there is none")),
+            text => Ok(text.to_owned()),
+        }
+    }
+
+    /// The same for a secret: a person's terminal does not show it.
+    pub(crate) fn read_secret(&self) -> Result<String, Failure> {
+        if !self.typed {
+            return self.read_line();
+        }
+        Ok(console::Term::stderr().read_secure_line()?)
     }
 
     /// Reads standard input to its end.

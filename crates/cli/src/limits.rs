@@ -26,3 +26,7 @@ pub(crate) const DELETE_WAIT: Duration = Duration::from_secs(7 * 24 * 3600);
 pub(crate) const POLL_PAUSE: Duration = Duration::from_millis(200);
 /// How long an operation runs before a spinner appears on a terminal.
 pub(crate) const SPINNER_AFTER: Duration = Duration::from_millis(400);
+/// Longest line that a person may answer a question with.
+pub(crate) const LONGEST_LINE: usize = 64 << 10;
+/// Largest configuration of an image that is read.
+pub(crate) const IMAGE_CONFIG: usize = 8 << 20;

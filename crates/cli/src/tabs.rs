@@ -24,6 +24,8 @@ impl Layout {
     pub(crate) const DESCRIBE: Layout = Layout { min_width: 0, tab_width: 8, padding: 1, pad: '\t' };
     /// What `describe` prints for the kinds of Kubernetes.
     pub(crate) const DESCRIBE_BLANKS: Layout = Layout { min_width: 0, tab_width: 8, padding: 2, pad: ' ' };
+    /// Images of registries.
+    pub(crate) const INFO: Layout = Layout { min_width: 0, tab_width: 4, padding: 1, pad: ' ' };
     /// Listings of `set`.
     pub(crate) const SET: Layout = Layout { min_width: 0, tab_width: 2, padding: 2, pad: ' ' };
 }

@@ -9,7 +9,7 @@ use machinery::status::ApiError;
 use store::{Revision, Store};
 
 use crate::audit::Audit;
-use crate::auth::{Authenticator, Authorizer};
+use crate::auth::{Authenticator, Authorizer, Groups};
 use crate::clock::Clock;
 use crate::control::Timetable;
 use crate::deliver::Outbox;
@@ -68,6 +68,8 @@ pub struct Context {
     pub authenticator: Authenticator,
     /// Who may do what.
     pub authorizer: Authorizer,
+    /// Who is in which groups.
+    pub groups: Groups,
     /// Tags that were rendered before.
     pub rendered: RenderedTags,
     /// Requests in flight.

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::admission::kinds as core;
+use crate::auth::groups;
 use crate::auth::oauth;
 use crate::auth::rbac::{self, kinds};
 use crate::deliver::kinds as deliver;
@@ -109,7 +110,7 @@ const RBAC: (&str, &str) = (rbac::GROUP, "v1");
 const ACCESS: (&str, &str) = ("authorization.k8s.io", "v1");
 const IDENTITY: (&str, &str) = ("authentication.k8s.io", "v1");
 const OLD_ACCESS: (&str, &str) = ("authorization.openshift.io", "v1");
-const USER: (&str, &str) = ("user.openshift.io", "v1");
+const USER: (&str, &str) = (groups::GROUP, "v1");
 const OAUTH: (&str, &str) = (oauth::GROUP, "v1");
 const REVIEW: Source = Source::View(View::Review);
 const OLD_REVIEW: Source = Source::View(View::OldReview);
@@ -557,6 +558,7 @@ pub static RESOURCES: &[Resource] = &[
         .cluster(),
     entry(RBAC, "rolebindings", "rolebinding", "RoleBinding", STORED, Source::Plain(&kinds::ROLE_BINDING)),
     entry(RBAC, "roles", "role", "Role", STORED, Source::Plain(&kinds::ROLE)),
+    entry(USER, "groups", "group", "Group", STORED, Source::Plain(&groups::RULES)).cluster(),
     entry(USER, "identities", "identity", "Identity", READ, Source::View(View::Person)).cluster(),
     entry(USER, "users", "user", "User", READ, Source::View(View::Person)).cluster(),
     entry(WEIR, "upstreams", "upstream", "Upstream", &["get", "list"], Source::View(View::Upstream))

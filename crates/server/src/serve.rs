@@ -21,7 +21,7 @@ use tracing::{error, info, warn};
 
 use crate::audit::Audit;
 use crate::auth::oauth::Login;
-use crate::auth::{Authenticator, Authorizer, FrontProxy, Oidc, Signer};
+use crate::auth::{Authenticator, Authorizer, FrontProxy, Groups, Oidc, Signer};
 use crate::bootstrap::{self, Files};
 use crate::clock::Clock;
 use crate::context::{Context, Ctx};
@@ -199,6 +199,7 @@ pub async fn context(
         store,
         cache_is_current: cache.is_attached(),
         authorizer: Authorizer::new(Arc::clone(&cache)),
+        groups: Groups::new(Arc::clone(&cache)),
         cache,
         failure: Arc::default(),
         storage_trouble: arc_swap::ArcSwapOption::empty(),

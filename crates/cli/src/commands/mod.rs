@@ -1,5 +1,6 @@
 //! The commands, one module each (or a family of them).
 
+mod adm;
 mod annotate;
 mod api_resources;
 mod apply;
@@ -11,8 +12,10 @@ mod deliveries;
 mod describe;
 mod edit;
 mod get;
+mod image;
 mod import;
 mod ledger;
+mod login;
 mod patch;
 mod policy;
 mod project;
@@ -78,14 +81,22 @@ pub(crate) enum Verb {
     Policy(policy::Args),
     /// Ask what you may do
     Auth(auth::Args),
+    /// Administer the server
+    Adm(adm::Args),
     /// Link secrets to service accounts
     Secrets(secrets::Args),
+    /// Show images that lie in registries
+    Image(image::Args),
     /// Find the integrated registry and log in to it
     Registry(registry::Args),
     /// Show who moved the tags of an image stream, when and why
     Ledger(ledger::Args),
     /// Show the registries that images come from, their budgets and what is due there
     Registries(registries::Args),
+    /// Log in to a server
+    Login(login::Args),
+    /// End the session with the server
+    Logout(login::logout::Args),
     /// Show who you are to the server
     Whoami(whoami::Args),
     /// List the kinds of objects that the server has
@@ -120,10 +131,14 @@ pub(crate) async fn run(app: &App, verb: Verb, root: &Command) -> Result<(), Fai
         Verb::Projects(args) => project::list(app, &args).await,
         Verb::Policy(args) => policy::run(app, &args).await,
         Verb::Auth(args) => auth::run(app, &args).await,
+        Verb::Adm(args) => adm::run(app, &args).await,
         Verb::Secrets(args) => secrets::run(app, &args).await,
+        Verb::Image(args) => image::run(app, &args).await,
         Verb::Registry(args) => registry::run(app, &args).await,
         Verb::Ledger(args) => ledger::run(app, &args).await,
         Verb::Registries(args) => registries::run(app, &args).await,
+        Verb::Login(args) => login::run(app, &args).await,
+        Verb::Logout(args) => login::logout::run(app, &args).await,
         Verb::Whoami(args) => whoami::run(app, &args).await,
         Verb::ApiResources(args) => api_resources::run(app, &args).await,
         Verb::Version(args) => version::run(app, &args).await,

@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::client::{Call, JSON, JSON_OR_ANY, segment};
-use crate::config::{context_name, switch_to};
+use crate::config::{self, context_name, switch_to};
 use crate::failure::{Failure, plain};
 use crate::golang::{items_at, text_at};
 
-const PROJECTS: &str = "/apis/project.openshift.io/v1";
+/// Where projects are.
+pub(crate) const ROOT: &str = "/apis/project.openshift.io/v1";
 
 /// `project [NAME]`
 #[derive(Debug, Clone, clap::Args)]
@@ -54,7 +55,7 @@ pub(crate) async fn create(app: &App, args: &NewArgs) -> Result<(), Failure> {
         return Err(plain("must have exactly one argument"));
     };
     let api = app.api().await?;
-    let requests = format!("{PROJECTS}/projectrequests");
+    let requests = format!("{ROOT}/projectrequests");
     api.call(Call::get(requests.clone(), JSON_OR_ANY)).await?;
     let mut body = json!({
         "kind": "ProjectRequest", "apiVersion": "project.openshift.io/v1", "metadata": {"name": name},
@@ -91,7 +92,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
 async fn fetch(app: &App, name: &str) -> Result<Value, Failure> {
     let api = app.api().await?;
     crate::discovery::check_name(name)?;
-    match api.document(Call::get(format!("{PROJECTS}/projects/{}", segment(name)), JSON_OR_ANY)).await {
+    match api.document(Call::get(format!("{ROOT}/projects/{}", segment(name)), JSON_OR_ANY)).await {
         Err(error) if error.is_not_found() || error.is_forbidden() => {
             match api.document(Call::get(format!("/api/v1/namespaces/{}", segment(name)), JSON)).await {
                 Ok(namespace) => Ok(namespace),
@@ -105,7 +106,7 @@ async fn fetch(app: &App, name: &str) -> Result<Value, Failure> {
 /// All projects that may be seen.
 async fn all(app: &App) -> Result<Vec<Value>, Failure> {
     let api = app.api().await?;
-    let found = match api.document(Call::get(format!("{PROJECTS}/projects"), JSON_OR_ANY)).await {
+    let found = match api.document(Call::get(format!("{ROOT}/projects"), JSON_OR_ANY)).await {
         Err(error) if error.is_not_found() || error.is_forbidden() => {
             api.document(Call::get("/api/v1/namespaces", JSON)).await?
         }
@@ -229,21 +230,12 @@ fn use_context(app: &App, name: &str) -> Result<(String, String), Failure> {
     Ok((namespace, server.unwrap_or_default()))
 }
 
-/// Changes the kubeconfig file in one step, so that nobody ever sees half of it.
+/// Changes the kubeconfig file.
 fn rewrite(app: &App, change: impl FnOnce(&mut Kubeconfig)) -> Result<(), Failure> {
     let Some(file) = &app.settings.file else {
         return Err(plain("there is no kubeconfig file to write to"));
     };
-    let failed = |error: &dyn std::fmt::Display| plain(format!("error writing {}: {error}", file.display()));
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    let mut config = if text.trim().is_empty() {
-        Kubeconfig::default()
-    } else {
-        Kubeconfig::from_yaml(&text).map_err(|error| failed(&error))?
-    };
-    change(&mut config);
-    let value = serde_json::to_value(&config).map_err(|error| failed(&error))?;
-    crate::config::write_private(file, &machinery::yaml::to_string(&value)).map_err(|error| failed(&error))
+    config::rewrite(file, change)
 }
 
 pub(crate) async fn list(app: &App, args: &ListArgs) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::client::{Call, JSON_OR_ANY};
+use crate::client::{Api, Call, JSON_OR_ANY};
 use crate::failure::{Failure, plain};
 use crate::flags::PrintFlags;
 use crate::golang::{items_at, text_at};
@@ -45,7 +45,7 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
         return app.io.line(&app.settings.server);
     }
     let printer = print::printer(&args.print)?;
-    let user = user(app).await?;
+    let user = user(app.api().await?).await?;
     match printer {
         Some(printer) => printer.typed(&["fullName", "identities", "groups"]).print(&user, &app.io),
         None => app.io.line(text_at(&user, &["metadata", "name"])),
@@ -67,8 +67,7 @@ pub(crate) async fn token(app: &App) -> Result<String, Failure> {
 }
 
 /// Who we are, as an object of the user API.
-async fn user(app: &App) -> Result<Value, Failure> {
-    let api = app.api().await?;
+pub(crate) async fn user(api: &Api) -> Result<Value, Failure> {
     let review =
         json!({"kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1", "metadata": {}});
     let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";

@@ -85,7 +85,7 @@ fn bad_tag_name(name: &str) -> String {
 
 /// A text under construction: lines of a label, a tab and a value.
 #[derive(Default)]
-struct Sheet(String);
+pub(crate) struct Sheet(pub(crate) String);
 
 impl Sheet {
     /// A labelled value, `<none>` when empty.
@@ -94,7 +94,7 @@ impl Sheet {
         self.raw(label, value);
     }
 
-    fn raw(&mut self, label: &str, value: &str) {
+    pub(crate) fn raw(&mut self, label: &str, value: &str) {
         self.0.push_str(label);
         self.0.push_str(":\t");
         self.0.push_str(value);
@@ -108,7 +108,7 @@ impl Sheet {
     }
 
     /// A label and a line a value.
-    fn rows<'a>(&mut self, label: &str, values: impl IntoIterator<Item = &'a str>) {
+    pub(crate) fn rows<'a>(&mut self, label: &str, values: impl IntoIterator<Item = &'a str>) {
         let mut label = format!("{label}:");
         for value in values {
             self.0.push_str(&label);
@@ -119,7 +119,7 @@ impl Sheet {
     }
 
     /// `k=v` lines, or `<none>`.
-    fn map(&mut self, label: &str, map: &BTreeMap<String, String>) {
+    pub(crate) fn map(&mut self, label: &str, map: &BTreeMap<String, String>) {
         if map.is_empty() {
             return self.raw(label, "<none>");
         }

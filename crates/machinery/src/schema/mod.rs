@@ -13,6 +13,7 @@ mod meta;
 mod project;
 mod rbac;
 mod stream;
+mod user;
 mod view;
 mod workload;
 
@@ -23,6 +24,7 @@ pub use meta::*;
 pub use project::*;
 pub use rbac::*;
 pub use stream::*;
+pub use user::*;
 pub use view::*;
 pub use workload::{SCALE, merging, workload};
 
@@ -195,6 +197,7 @@ static KINDS: &[&Object] = &[
     &CLUSTER_ROLE_BINDING,
     &PROJECT,
     &PROJECT_REQUEST,
+    &GROUP,
     &SCALE,
 ];
 

@@ -118,11 +118,11 @@ pub fn token_owner(ctx: &Context, token: &str, audiences: Option<&[String]>) -> 
     }
     let foreign = || ctx.authenticator.oidc.as_ref()?.owner(token, ctx.clock.timestamp());
     let actor = if let Some(actor) = foreign() {
-        actor
+        ctx.groups.join(actor)
     } else if ctx.authenticator.is_admin_token(token) {
         Actor::named(ADMIN_USER, [ADMIN_GROUP.to_owned()])
     } else {
-        oauth::token_owner(ctx, token)?
+        ctx.groups.join(oauth::token_owner(ctx, token)?)
     };
     Some(TokenOwner { actor, audiences: own.to_vec() })
 }

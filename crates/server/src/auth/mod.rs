@@ -8,7 +8,9 @@ pub mod actor;
 mod authenticate;
 mod authorize;
 mod authorizer;
+mod compiled;
 mod front_proxy;
+pub mod groups;
 mod impersonate;
 mod jwt;
 pub mod oauth;
@@ -22,6 +24,7 @@ pub use authenticate::{Authenticator, TokenOwner, authenticate, prepare, token_o
 pub use authorize::{authorize, check, denied, may, may_read_layers, review};
 pub use authorizer::Authorizer;
 pub use front_proxy::FrontProxy;
+pub use groups::Groups;
 pub use impersonate::{impersonate, is_asked as is_impersonation};
 pub use jwt::Signer;
 pub use oidc::Oidc;

@@ -18,7 +18,7 @@ use store::{Expect, Key, Revision, Txn};
 
 use super::call::Call;
 use crate::admission::quota;
-use crate::auth::rbac;
+use crate::auth::{groups, rbac};
 use crate::context::Ctx;
 use crate::control::decide;
 use crate::deliver::outbox;
@@ -236,7 +236,8 @@ impl Strategy for Plain {
             }
             prepare_generation(rules, &mut new, before);
             let scope = if call.resource.namespaced { Scope::Namespaced } else { Scope::Cluster };
-            let names = match (rules.label_names, is_rbac) {
+            let any_names = is_rbac || call.resource.group == groups::GROUP;
+            let names = match (rules.label_names, any_names) {
                 (true, _) => validate::dns_label_errors,
                 (false, true) => validate::path_segment_errors,
                 (false, false) => validate::dns_subdomain_errors,

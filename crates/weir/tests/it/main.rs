@@ -17,6 +17,7 @@ mod hooks;
 mod hostile;
 mod integrated;
 mod object_store;
+mod people;
 mod receiver;
 mod registry;
 mod replay;

@@ -81,7 +81,7 @@ pub async fn password_owner(
     if user.is_empty() || !endpoints::check(ctx, login, address, user, password.to_owned()).await? {
         return Ok(None);
     }
-    Ok(Some(person(user)))
+    Ok(Some(ctx.groups.join(person(user))))
 }
 
 /// A token for a person who has shown who they are.

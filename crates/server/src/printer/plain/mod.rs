@@ -52,6 +52,7 @@ pub(super) fn layout(group: &str, plural: &str) -> &'static Layout {
         ("authorization.openshift.io", "rolebindings" | "clusterrolebindings") => &OLD_ROLE_BINDINGS,
         ("authorization.openshift.io", "roles" | "clusterroles") => &NAMES,
         ("user.openshift.io", "users") => &USERS,
+        ("user.openshift.io", "groups") => &GROUPS,
         ("user.openshift.io", "identities") => &IDENTITIES,
         ("weir.dev", "upstreams") => &weir::UPSTREAMS,
         ("weir.dev", "deliveries") => &weir::DELIVERIES,
@@ -190,6 +191,14 @@ static USERS: Layout = Layout {
         let identities: Vec<&str> = items(plain, "/identities").iter().filter_map(Value::as_str).collect();
         let uid = plain.metadata.uid.as_str();
         vec![name(plain), uid.into(), text(plain, "/fullName").into(), identities.join(", ").into()]
+    },
+};
+
+static GROUPS: Layout = Layout {
+    columns: &[Column::NAME, Column::text("Users", "Who is in it.")],
+    cells: |plain, _| {
+        let users: Vec<&str> = items(plain, "/users").iter().filter_map(Value::as_str).collect();
+        vec![name(plain), users.join(", ").into()]
     },
 };
 
