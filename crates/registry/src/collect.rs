@@ -59,6 +59,14 @@ impl Registry {
         Ok(done)
     }
 
+    /// Notes how far the uploads are that nobody is writing to: for a stop that is not sudden.
+    ///
+    /// # Errors
+    /// What stopped it.
+    pub async fn rest(&self) -> Result<(), CollectError> {
+        Ok(self.close_idle().await?)
+    }
+
     /// Ends uploads that nobody went on with.
     async fn forget_uploads(&self, done: &mut Collected) -> Result<(), Error> {
         let now = self.now();

@@ -1,9 +1,10 @@
 //! Taking a body in: what arrives while one batch is being written and hashed becomes the next one.
 //!
-//! There is never more than one batch in memory beside the one that is being written. Each costs a hop to a thread that may
-//! block, so they are large, unless somebody reads what arrives.
+//! There is never more than one batch in memory beside the one that is being written. Each costs hops between threads, so
+//! they are as large as the memory that all bodies share allows, unless somebody reads what arrives.
 
 use std::fmt::Display;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,49 +36,85 @@ pub(crate) struct Terms {
     pub(crate) eager: bool,
 }
 
-/// Writes a body into an upload. `written` hears how far the upload is each time that more can be read from it, and what
-/// came with that.
-pub(crate) async fn take_in(
-    upload: &dyn Upload,
-    mut body: RequestBody,
-    terms: Terms,
-    written: &(dyn Fn(u64, Vec<Bytes>) + Sync),
-) -> Result<(), Broken> {
-    let mut left = terms.limit.unwrap_or(u64::MAX);
-    let (mut batch, mut size) = (Vec::new(), 0);
-    let mut writing: Option<Io<'_, ()>> = None;
-    let mut under_way = Vec::new();
-    let mut ended: Option<Result<(), Broken>> = None;
-    loop {
-        tokio::select! {
-            biased;
-            done = finished(&mut writing), if writing.is_some() => {
-                done.map_err(Broken::Storage)?;
-                writing = None;
-                written(upload.progress().offset, std::mem::take(&mut under_way));
-            }
-            next = next(&mut body, terms.silence), if ended.is_none() && size < limits::WRITE_BYTES => match next {
-                Ok(Some(chunk)) if chunk.len() as u64 > left => ended = Some(Err(Broken::TooMuch)),
-                Ok(Some(chunk)) => {
-                    left -= chunk.len() as u64;
-                    size += chunk.len();
-                    batch.push(chunk);
+/// Takes bodies in, many at once.
+#[derive(Debug, Default)]
+pub(crate) struct Intake {
+    under_way: AtomicUsize,
+}
+
+impl Intake {
+    /// Writes a body into an upload. `written` hears how far the upload is each time that more can be read from it, and
+    /// what came with that.
+    pub(crate) async fn take_in(
+        &self,
+        upload: &dyn Upload,
+        mut body: RequestBody,
+        terms: Terms,
+        written: &(dyn Fn(u64, Vec<Bytes>) + Sync),
+    ) -> Result<(), Broken> {
+        let place = Place::of(self);
+        let mut left = terms.limit.unwrap_or(u64::MAX);
+        let (mut batch, mut size) = (Vec::new(), 0);
+        let mut writing: Option<Io<'_, ()>> = None;
+        let mut under_way = Vec::new();
+        let mut ended: Option<Result<(), Broken>> = None;
+        loop {
+            let most = match terms.eager {
+                true => place.batch().min(limits::RECENT_BYTES / 2),
+                false => place.batch(),
+            };
+            tokio::select! {
+                biased;
+                done = finished(&mut writing), if writing.is_some() => {
+                    done.map_err(Broken::Storage)?;
+                    writing = None;
+                    written(upload.progress().offset, std::mem::take(&mut under_way));
                 }
-                Ok(None) => ended = Some(Ok(())),
-                Err(broken) => ended = Some(Err(broken)),
-            },
+                next = next(&mut body, terms.silence), if ended.is_none() && size < most => match next {
+                    Ok(Some(chunk)) if chunk.len() as u64 > left => ended = Some(Err(Broken::TooMuch)),
+                    Ok(Some(chunk)) => {
+                        left -= chunk.len() as u64;
+                        size += chunk.len();
+                        batch.push(chunk);
+                    }
+                    Ok(None) => ended = Some(Ok(())),
+                    Err(broken) => ended = Some(Err(broken)),
+                },
+            }
+            let is_due = terms.eager || ended.is_some() || size >= most;
+            if writing.is_none() && !batch.is_empty() && is_due {
+                under_way.clone_from(&batch);
+                writing = Some(upload.write(std::mem::take(&mut batch)));
+                size = 0;
+            }
+            if writing.is_none()
+                && let Some(ended) = ended.take()
+            {
+                return ended;
+            }
         }
-        let is_due = terms.eager || ended.is_some() || size >= limits::WRITE_BYTES;
-        if writing.is_none() && !batch.is_empty() && is_due {
-            under_way.clone_from(&batch);
-            writing = Some(upload.write(std::mem::take(&mut batch)));
-            size = 0;
-        }
-        if writing.is_none()
-            && let Some(ended) = ended.take()
-        {
-            return ended;
-        }
+    }
+}
+
+/// One body among those that are under way.
+struct Place<'i>(&'i Intake);
+
+impl<'i> Place<'i> {
+    fn of(intake: &'i Intake) -> Place<'i> {
+        intake.under_way.fetch_add(1, Ordering::Relaxed);
+        Place(intake)
+    }
+
+    /// How large a batch may be now. Each body has two.
+    fn batch(&self) -> usize {
+        let share = limits::INTAKE_BYTES / (2 * self.0.under_way.load(Ordering::Relaxed).max(1));
+        share.clamp(limits::WRITE_BYTES_LEAST, limits::WRITE_BYTES)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

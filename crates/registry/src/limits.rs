@@ -13,10 +13,17 @@ pub const SMALL_BODY_TIME: Duration = Duration::from_secs(60);
 /// How long a client may stay silent in the middle of an upload.
 pub const SILENCE: Duration = Duration::from_secs(120);
 
-/// Bytes of an upload that are written (and hashed) in one step.
-pub const WRITE_BYTES: usize = 512 * 1024;
+/// Bytes of one body that are written (and hashed) in one step, at the most and at the least.
+pub const WRITE_BYTES: usize = 2 << 20;
+/// See [`WRITE_BYTES`].
+pub const WRITE_BYTES_LEAST: usize = 256 * 1024;
+/// Bytes of all bodies that are in memory before they are written, while there are not so many bodies that the least
+/// steps are more.
+pub const INTAKE_BYTES: usize = 32 << 20;
 /// Bytes from which on one thread hashes what another writes.
 pub const SPLIT_BYTES: u64 = 128 * 1024;
+/// Bytes that an upload of many bytes makes room for at once.
+pub const ALLOCATE_BYTES: u64 = 4 << 20;
 /// Bytes of one upload after which the disk begins with them, while more comes.
 pub const SETTLE_BYTES: u64 = 16 << 20;
 /// Bytes of the disk that content leaves free: what else is on it, the records first of all, must go on.
@@ -25,8 +32,8 @@ pub const RESERVE: u64 = 128 << 20;
 pub const FETCHES: usize = 64;
 /// The largest blob that is fetched from another registry.
 pub const FETCH_BYTES: u64 = 64 << 30;
-/// The last bytes of a blob on its way that are kept in memory for those who read it.
-pub const RECENT_BYTES: usize = 1 << 20;
+/// The last bytes of a blob on its way that are kept in memory for those who read it: the two steps that came last.
+pub const RECENT_BYTES: usize = 2 << 20;
 /// Blobs of other registries up to this size are given away when they are all here.
 pub const WHOLE_BYTES: u64 = 1024 * 1024;
 
@@ -35,6 +42,8 @@ pub const READ_BYTES: u64 = 256 * 1024;
 
 /// Upload sessions that are kept open in memory.
 pub const OPEN_SESSIONS: usize = 1024;
+/// Sessions that are open while a new one may be without a record.
+pub const UNNOTED_SESSIONS: usize = 256;
 /// How long a request waits for another one that writes to the same upload.
 pub const SESSION_WAIT: Duration = Duration::from_secs(10);
 /// Age at which an upload that nobody went on with is forgotten, in seconds.

@@ -18,7 +18,7 @@ use crate::blobs::{Resume, Upload};
 use crate::body::{BoxError, RequestBody};
 use crate::error::{Code, Error};
 use crate::flight::Flight;
-use crate::intake::{self, Broken, Terms};
+use crate::intake::{Broken, Terms};
 use crate::limits;
 use crate::name::Repository;
 use crate::records::{self, BlobRecord};
@@ -175,7 +175,7 @@ impl Registry {
                 state.recent.add(chunks);
             });
         };
-        intake::take_in(&*upload, body, terms, &arrived).await.map_err(|broken| match broken {
+        self.intake.take_in(&*upload, body, terms, &arrived).await.map_err(|broken| match broken {
             Broken::Lost(why) => failed(why),
             Broken::TooMuch => failed("it sent more than it had announced".to_owned()),
             Broken::Storage(error) => {

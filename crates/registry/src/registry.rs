@@ -23,6 +23,7 @@ use crate::event::{Action, Event};
 use crate::flight::Flights;
 use crate::handlers::manifest::Manifests;
 use crate::handlers::{blob, listing, manifest, referrers, signatures, token, uploads};
+use crate::intake::Intake;
 use crate::limits;
 use crate::name::Repository;
 use crate::pull::ManifestFlights;
@@ -117,6 +118,7 @@ pub struct Registry {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) settings: Settings,
     pub(crate) sessions: Sessions,
+    pub(crate) intake: Intake,
     pub(crate) manifests: Manifests,
     pub(crate) small: Ready<Bytes>,
     pub(crate) flights: Flights,
@@ -179,6 +181,7 @@ impl Registry {
             store,
             settings,
             sessions: Sessions::default(),
+            intake: Intake::default(),
             manifests: Manifests::new(limits::CACHED_MANIFEST_BYTES),
             small: Ready::new(limits::CACHED_BLOB_BYTES),
             flights: Flights::default(),

@@ -3,7 +3,8 @@
 //! A session belongs to one repository and one user, and has a random name that nobody can guess; whoever asks for one
 //! that is not theirs is told that there is none. What a session has taken in durably is in its record, from which it
 //! goes on after a restart. While it is being written to, it is open in memory and may be ahead of its record: a client
-//! that went away in the middle finds the bytes that arrived.
+//! that went away in the middle finds the bytes that arrived. A session of this server alone has no record before there is
+//! something to find again: most blobs come in one piece, right after their session began.
 //!
 //! One request writes to a session at a time; another one waits, and then finds the session further on.
 
@@ -18,7 +19,7 @@ use crate::access::Subject;
 use crate::blobs::{Resume, Upload};
 use crate::body::RequestBody;
 use crate::error::{Code, Error};
-use crate::intake::{self, Broken, Terms};
+use crate::intake::{Broken, Terms};
 use crate::limits;
 use crate::name::Repository;
 use crate::records::{self, UploadRecord};
@@ -34,7 +35,8 @@ type Slot = Arc<tokio::sync::Mutex<Option<Open>>>;
 struct Open {
     upload: Arc<dyn Upload>,
     record: UploadRecord,
-    revision: Revision,
+    /// `None` while the record is to come.
+    revision: Option<Revision>,
 }
 
 /// A session that one request has for itself.
@@ -69,6 +71,16 @@ impl Sessions {
         Ok(slot)
     }
 
+    /// The slot of a session that is open.
+    fn known(&self, id: &str) -> Option<Slot> {
+        self.lock().get(id).map(Arc::clone)
+    }
+
+    /// Whether a new session may be without a record: what has none cannot make room.
+    fn has_room(&self) -> bool {
+        self.lock().len() <= limits::UNNOTED_SESSIONS
+    }
+
     fn forget(&self, id: &str) {
         self.lock().remove(id);
     }
@@ -81,7 +93,11 @@ impl Sessions {
 
 impl Open {
     fn is_ahead(&self) -> bool {
-        self.upload.progress().offset != self.record.offset
+        self.revision.is_none() || self.upload.progress().offset != self.record.offset
+    }
+
+    fn belongs_to(record: &UploadRecord, who: &Subject, repository: &Repository) -> bool {
+        record.repository == repository.as_str() && record.user == who.user
     }
 }
 
@@ -132,8 +148,8 @@ impl Registry {
             state: String::new(),
         };
         record.note(&upload.progress(), self.now());
-        let key = records::upload_key(&id).expect("ids made here are ids");
-        let revision = self.store.commit(Txn::new().create(key, records::encode(&record))).await?;
+        let waits = !self.blobs.is_shared() && self.sessions.has_room();
+        let revision = if waits { None } else { Some(self.record(&id, &record, None).await?) };
         *open = Some(Open { upload, record, revision });
         Ok(Session { id, open })
     }
@@ -149,32 +165,60 @@ impl Registry {
         let key = records::upload_key(id).ok_or_else(unknown)?;
         // Looked at before a slot is made, so that made-up names take no room.
         let found = records::get::<UploadRecord>(&*self.store, &key).await?;
-        let (record, revision) = found.ok_or_else(unknown)?;
-        if record.repository != repository.as_str() || record.user != who.user {
-            return Err(unknown());
-        }
-        let slot = self.sessions.slot(id)?;
+        let slot = match &found {
+            Some((record, _)) if !Open::belongs_to(record, who, repository) => return Err(unknown()),
+            Some(_) => self.sessions.slot(id)?,
+            None => self.sessions.known(id).ok_or_else(unknown)?,
+        };
         let mut open = tokio::time::timeout(limits::SESSION_WAIT, slot.lock_owned()).await.map_err(|_| {
             Error::new(Code::RangeInvalid).message("another request is writing to this upload")
         })?;
-        if open.as_ref().is_none_or(|open| open.revision < revision) {
-            let resume = Resume::At(record.progress()?);
-            *open = match self.blobs.open(id, resume).await {
-                Ok(upload) => Some(Open { upload, record, revision }),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    tracing::warn!(id, %error, "an upload cannot go on");
-                    return Err(unknown());
-                }
-                Err(error) => return Err(error.into()),
-            };
+        match found {
+            Some((record, revision)) if open.as_ref().is_none_or(|open| open.revision < Some(revision)) => {
+                *open = Some(self.reopen(id, record, revision).await?);
+            }
+            Some(_) => {}
+            None => {
+                let is_theirs = |open: &&Open| Open::belongs_to(&open.record, who, repository);
+                open.as_ref().filter(is_theirs).ok_or_else(unknown)?;
+            }
         }
         Ok(Session { id: id.to_owned(), open })
+    }
+
+    /// Goes on with a session where its record says.
+    async fn reopen(&self, id: &str, record: UploadRecord, revision: Revision) -> Result<Open, Error> {
+        match self.blobs.open(id, Resume::At(record.progress()?)).await {
+            Ok(upload) => Ok(Open { upload, record, revision: Some(revision) }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                tracing::warn!(id, %error, "an upload cannot go on");
+                Err(Error::new(Code::BlobUploadUnknown))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Stores a session's record in the place of the one that is known, if any.
+    async fn record(
+        &self,
+        id: &str,
+        record: &UploadRecord,
+        known: Option<Revision>,
+    ) -> Result<Revision, CommitError> {
+        let key = records::upload_key(id).expect("a session has an id");
+        let value = records::encode(record);
+        let txn = match known {
+            Some(revision) => Txn::new().update(key, revision, value),
+            None => Txn::new().create(key, value),
+        };
+        self.store.commit(txn).await
     }
 
     /// Begins a session anew with another hash; for those that have taken in nothing.
     pub(crate) async fn rehash(&self, session: &mut Session, algorithm: Algorithm) -> Result<(), Error> {
         let upload = self.blobs.open(&session.id, Resume::New(algorithm)).await?;
         if let Some(open) = session.open.as_mut() {
+            open.record.note(&upload.progress(), self.now());
             open.upload = upload;
         }
         Ok(())
@@ -189,7 +233,7 @@ impl Registry {
     ) -> Result<u64, Error> {
         let before = session.offset();
         let terms = Terms { limit, silence: limits::SILENCE, eager: false };
-        let Err(broken) = intake::take_in(&**session.upload(), body, terms, &|_, _| {}).await else {
+        let Err(broken) = self.intake.take_in(&**session.upload(), body, terms, &|_, _| {}).await else {
             return Ok(session.offset() - before);
         };
         match refused(broken) {
@@ -199,7 +243,7 @@ impl Registry {
             }
             Ok(error) => {
                 // Only what the record says is certain: the next request opens the upload there.
-                *session.open = None;
+                self.take_back(session).await?;
                 Err(error.into())
             }
         }
@@ -214,12 +258,10 @@ impl Registry {
         let progress = open.upload.sync().await?;
         let mut record = open.record.clone();
         record.note(&progress, now);
-        let key = records::upload_key(&session.id).expect("a session has an id");
-        let txn = Txn::new().update(key, open.revision, records::encode(&record));
-        match self.store.commit(txn).await {
+        match self.record(&session.id, &record, open.revision).await {
             Ok(revision) => {
                 open.record = record;
-                open.revision = revision;
+                open.revision = Some(revision);
                 Ok(progress.offset)
             }
             // Somebody else went on with it or ended it: theirs counts.
@@ -232,14 +274,20 @@ impl Registry {
     }
 
     /// Takes back what this request wrote: the next one finds the session as its record says.
-    pub(crate) fn take_back(&self, session: &mut Session) {
-        *session.open = None;
+    pub(crate) async fn take_back(&self, session: &mut Session) -> Result<(), Error> {
+        let Some(open) = session.open.take() else { return Ok(()) };
+        if open.revision.is_none() {
+            self.record(&session.id, &open.record, None).await?;
+        }
+        Ok(())
     }
 
     /// Ends a session and forgets its bytes.
     pub(crate) async fn cancel(&self, mut session: Session) -> Result<(), Error> {
-        let key = records::upload_key(&session.id).expect("a session has an id");
-        self.store.commit(Txn::new().delete(key)).await?;
+        if session.open().revision.is_some() {
+            let key = records::upload_key(&session.id).expect("a session has an id");
+            self.store.commit(Txn::new().delete(key)).await?;
+        }
         self.end(&mut session).await
     }
 

@@ -8,21 +8,22 @@
 //! transfer: a client that sends slowly holds no thread, and the next batch arrives while one thread hashes this one and
 //! another writes it. The disk begins early with what is long, so that little is left to wait for at the end.
 
+mod pieces;
 mod upload;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use oci::Digest;
 use oci::digest::{Algorithm, Hasher};
 
+use self::pieces::{piece, pieces};
 use self::upload::FileUpload;
 use super::{Blobs, Io, Linked, Pieces, Resume, Upload};
 use crate::limits;
@@ -233,28 +234,6 @@ impl Blobs for FileBlobs {
     }
 }
 
-/// Reads a file piece by piece, one piece ahead of who takes them.
-fn pieces(
-    file: File,
-    range: Range<u64>,
-) -> impl futures_util::Stream<Item = io::Result<Bytes>> + Send + 'static {
-    let file = Arc::new(file);
-    let starts = (range.start..range.end).step_by(limits::READ_BYTES as usize);
-    futures_util::stream::iter(starts)
-        .map(move |start| {
-            let (file, end) = (Arc::clone(&file), range.end.min(start + limits::READ_BYTES));
-            blocking(move || piece(&file, start..end))
-        })
-        .buffered(2)
-}
-
-/// Reads one piece of a file, which has it.
-fn piece(file: &File, range: Range<u64>) -> io::Result<Bytes> {
-    let mut piece = vec![0; (range.end - range.start) as usize];
-    file.read_exact_at(&mut piece, range.start)?;
-    Ok(piece.into())
-}
-
 fn make_dir(dir: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -288,6 +267,8 @@ fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'st
 mod tests {
     use std::fs::OpenOptions;
     use std::io::Write as _;
+
+    use bytes::Bytes;
 
     use super::*;
 
@@ -328,6 +309,26 @@ mod tests {
         assert_eq!(upload.digest(Algorithm::Sha256).await.unwrap(), digest);
         upload.commit(&digest).await.unwrap();
         assert!(fs::read(blobs.blob_path(&digest)).unwrap() == expected);
+    }
+
+    #[tokio::test]
+    async fn room_that_was_not_needed_is_given_back() {
+        use std::os::unix::fs::MetadataExt as _;
+        let (blobs, dir) = open();
+        let bytes = Bytes::from(vec![7; limits::SPLIT_BYTES as usize + 1]);
+        let used = |path: &Path| fs::metadata(path).unwrap().blocks() * 512;
+        let upload = blobs.open("one", Resume::New(Algorithm::Sha256)).await.unwrap();
+        upload.write(vec![bytes.clone()]).await.unwrap();
+        let path = dir.path().join("registry/uploads/one");
+        assert_eq!(fs::metadata(&path).unwrap().len(), bytes.len() as u64, "room is no content");
+        upload.sync().await.unwrap();
+        assert!(used(&path) < bytes.len() as u64 + (64 << 10), "{}", used(&path));
+        upload.write(vec![bytes.clone()]).await.unwrap();
+        let digest = upload.digest(Algorithm::Sha256).await.unwrap();
+        upload.commit(&digest).await.unwrap();
+        let path = blobs.blob_path(&digest);
+        assert!(used(&path) < bytes.len() as u64 * 2 + (64 << 10), "{}", used(&path));
+        assert!(fs::read(path).unwrap() == [&bytes[..], &bytes[..]].concat());
     }
 
     #[tokio::test]

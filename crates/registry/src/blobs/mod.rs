@@ -89,6 +89,11 @@ pub trait Upload: Send + Sync {
 
 /// Keeps content.
 pub trait Blobs: Send + Sync + 'static {
+    /// Whether other servers go on with the uploads of this one.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Begins an upload, or goes on with one. `id` is a plain word.
     ///
     /// An upload that is shorter than it should be is an error of kind `NotFound`: it has to begin anew.

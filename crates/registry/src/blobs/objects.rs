@@ -258,6 +258,10 @@ impl ObjectBlobs {
 }
 
 impl Blobs for ObjectBlobs {
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn open<'a>(&'a self, id: &'a str, resume: Resume) -> Io<'a, Arc<dyn Upload>> {
         self.open_upload(id, resume).boxed()
     }

@@ -155,7 +155,7 @@ async fn append(
 ) -> Result<(), Error> {
     let received = call.registry.receive(session, body, announced).await?;
     if announced.is_some_and(|announced| announced != received) {
-        call.registry.take_back(session);
+        call.registry.take_back(session).await?;
         return Err(Error::new(Code::SizeInvalid));
     }
     Ok(())

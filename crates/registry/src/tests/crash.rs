@@ -52,6 +52,9 @@ async fn an_upload_whose_bytes_are_lost_begins_anew() {
 async fn what_a_crash_leaves_is_removed_at_the_start_and_by_collection() {
     let harness = Harness::new().await;
     let kept = harness.begin("demo/app").await;
+    harness.ask("PATCH", &kept).bytes("weir").send().await.is(202);
+    // Nobody was told of any byte of this one.
+    let begun = harness.begin("demo/app").await;
     let uploads = harness.dir.path().join("registry/uploads");
     std::fs::write(uploads.join("left"), b"nobody knows me").unwrap();
     // Content that was renamed into its place before the crash, and has no record.
@@ -63,6 +66,7 @@ async fn what_a_crash_leaves_is_removed_at_the_start_and_by_collection() {
     let harness = harness.restarted().await;
     assert_eq!(std::fs::read_dir(&uploads).unwrap().count(), 1);
     harness.get(&kept).await.is(204);
+    harness.get(&begun).await.fails(404, "BLOB_UPLOAD_UNKNOWN");
     harness.get(&format!("/v2/demo/app/blobs/{stray}")).await.is(404);
     assert_eq!(harness.registry.collect().await.unwrap().strays, 1);
     assert!(!place.exists());

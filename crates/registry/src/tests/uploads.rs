@@ -3,7 +3,7 @@
 use oci::Digest;
 use oci::digest::Algorithm;
 
-use super::harness::{Harness, broken_body};
+use super::harness::{Harness, body, broken_body};
 
 const HALF: [u8; 1024] = [b'a'; 1024];
 
@@ -171,4 +171,50 @@ async fn a_blob_belongs_to_repositories() {
     for bad in ["sha256:bad", "md5:aaaa"] {
         harness.get(&format!("/v2/demo/app/blobs/{bad}")).await.fails(400, "DIGEST_INVALID");
     }
+}
+
+/// How many records of uploads there are.
+async fn records(harness: &Harness) -> usize {
+    let range = store::Range { limit: 10_000, ..store::Range::of(crate::records::UPLOADS) };
+    harness.registry.store.range(range).await.unwrap().items.len()
+}
+
+#[tokio::test]
+async fn an_upload_has_a_record_once_there_is_something_to_find_again() {
+    let harness = Harness::new().await;
+    let location = harness.begin("demo/app").await;
+    assert_eq!(records(&harness).await, 0);
+    for (user, path) in [("builder", location.clone()), ("admin", location.replace("demo/app", "demo/two"))] {
+        harness.ask_as(user, "PATCH", &path).bytes("x").send().await.fails(404, "BLOB_UPLOAD_UNKNOWN");
+    }
+    // One that is taken back leaves an upload that has begun.
+    let short = harness.ask("PATCH", &location).header("content-range", "0-9").streamed(body("short"));
+    short.send().await.fails(400, "SIZE_INVALID");
+    assert_eq!(records(&harness).await, 1);
+    harness.ask("PATCH", &location).bytes("weir").send().await.is(202);
+    let digest = Digest::sha256(b"weir");
+    harness.ask("PUT", &format!("{location}?digest={digest}")).send().await.is(201);
+    assert_eq!(records(&harness).await, 0);
+}
+
+#[tokio::test]
+async fn a_stop_that_is_not_sudden_forgets_no_upload() {
+    let harness = Harness::new().await;
+    let location = harness.begin("demo/app").await;
+    harness.registry.rest().await.unwrap();
+    let harness = harness.restarted().await;
+    let digest = Digest::sha256(b"weir");
+    harness.ask("PUT", &format!("{location}?digest={digest}")).bytes("weir").send().await.is(201);
+}
+
+#[tokio::test]
+async fn uploads_that_only_begin_shut_nobody_out() {
+    let harness = Harness::new().await;
+    let first = harness.begin("demo/app").await;
+    for _ in 0..crate::limits::OPEN_SESSIONS {
+        harness.begin("demo/app").await;
+    }
+    assert!(records(&harness).await > crate::limits::OPEN_SESSIONS / 2);
+    harness.blob("demo/app", b"weir").await;
+    harness.get(&first).await.is(204);
 }

@@ -111,7 +111,12 @@ async fn collect(ctx: Ctx, registry: Arc<Registry>) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(COLLECT_PERIOD) => {}
-            () = ctx.tasks.stopping() => return,
+            () = ctx.tasks.stopping() => {
+                if let Err(error) = registry.rest().await {
+                    warn!(%error, "uploads that have begun could not be noted");
+                }
+                return;
+            }
         }
         match registry.collect().await {
             Ok(done) if done == Default::default() => debug!("nothing to collect"),

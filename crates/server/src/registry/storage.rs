@@ -92,6 +92,10 @@ fn code(error: &io::Error) -> &'static str {
 }
 
 impl Blobs for Measured {
+    fn is_shared(&self) -> bool {
+        self.inner.is_shared()
+    }
+
     fn open<'a>(&'a self, id: &'a str, resume: Resume) -> Io<'a, Arc<dyn Upload>> {
         self.timed("StorageDriver.Writer", self.inner.open(id, resume))
     }

@@ -20,7 +20,7 @@ use crate::Effort;
 use crate::load::{self, Rate, Same};
 use crate::process::{Cpu, Upstream, Weir, fresh};
 use crate::report::Row;
-use crate::wire::Target;
+use crate::wire::{self, Target};
 
 const LARGE: usize = 256 << 20;
 const MEBIBYTE: f64 = (1 << 20) as f64;
@@ -99,14 +99,11 @@ impl Side {
         Ok(())
     }
 
+    /// Reads a blob as the limit is measured, so that the client costs the same beside either.
     async fn pull(&self, repository: &str, digest: &str) -> Result<usize> {
-        let mut answer =
-            self.send(Method::GET, format!("/v2/{repository}/blobs/{digest}"), "", Bytes::new()).await?;
-        let mut size = 0;
-        while let Some(chunk) = answer.chunk().await? {
-            size += chunk.len();
-        }
-        Ok(size)
+        let request = self.target.request("GET", &format!("/v2/{repository}/blobs/{digest}"), "", b"");
+        let address = self.target.address.clone();
+        tokio::task::spawn_blocking(move || read_through(TcpStream::connect(address)?, &request)).await?
     }
 
     /// Pushes an image of one layer; gives the layer's digest.
@@ -258,6 +255,29 @@ fn through_a_socket(file: &Path) -> Result<Rate> {
     sender.join().map_err(|_| anyhow::anyhow!("the sender panicked"))??;
     ensure!(size == LARGE, "the file is not whole");
     Ok(speed(LARGE, start.elapsed()))
+}
+
+/// Sends a request over a bare socket and reads the body of its answer; how long that was.
+fn read_through(mut stream: TcpStream, request: &[u8]) -> Result<usize> {
+    stream.write_all(request)?;
+    let (mut buffer, mut have) = (vec![0; 256 * 1024], 0);
+    let head = loop {
+        let read = stream.read(&mut buffer[have..])?;
+        ensure!(read > 0, "the server closed the connection");
+        have += read;
+        if let Some(at) = buffer[..have].windows(4).position(|window| window == b"\r\n\r\n") {
+            break at + 4;
+        }
+    };
+    let (status, length) = wire::read_head(&buffer[..head])?;
+    ensure!(status == 200, "a blob: {status}");
+    let (length, mut size) = (length.context("an answer without a length")?, have - head);
+    while size < length {
+        let read = stream.read(&mut buffer)?;
+        ensure!(read > 0, "the blob is not whole");
+        size += read;
+    }
+    Ok(size)
 }
 
 fn rows(mine: &Figures, docker: &Figures, best: &Best) -> Vec<Row> {

@@ -187,7 +187,7 @@ impl Connection {
 }
 
 /// Status and length of the body.
-fn read_head(head: &[u8]) -> Result<(u16, Option<usize>)> {
+pub(crate) fn read_head(head: &[u8]) -> Result<(u16, Option<usize>)> {
     let status = head.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok());
     let status = status.and_then(|digits| digits.parse().ok()).context("no status line")?;
     let mut length = None;

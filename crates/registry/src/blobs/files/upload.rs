@@ -13,7 +13,8 @@ use oci::Digest;
 use oci::digest::{Algorithm, Hasher};
 
 use super::super::{Io, Progress, Resume, Upload};
-use super::{FileBlobs, blocking, lock, make_dir, piece, sync_dir};
+use super::pieces::piece;
+use super::{FileBlobs, blocking, lock, make_dir, sync_dir};
 use crate::limits;
 
 /// An upload in a file. Shared with the work that goes on when the request has gone away.
@@ -31,6 +32,8 @@ struct State {
     offset: u64,
     /// A write failed: what the file holds behind `offset` is not known until it is opened again.
     broken: bool,
+    /// Up to where the disk has room for it.
+    allocated: u64,
     /// Bytes since the disk was last told to begin.
     held: u64,
     /// Whether the disk is at it.
@@ -42,9 +45,15 @@ impl State {
         let mut options = OpenOptions::new();
         options.read(true).write(true).mode(0o600);
         match resume {
-            Resume::New(algorithm) | Resume::Shared(algorithm) => {
+            Resume::New(algorithm) => {
                 let file = Arc::new(options.create(true).truncate(true).open(path)?);
                 Ok(State::at(file, Hasher::new(algorithm), 0))
+            }
+            Resume::Shared(algorithm) => {
+                let file = Arc::new(options.create(true).truncate(true).open(path)?);
+                // Who reads it while it arrives waits for the processor, and nobody for the disk.
+                let is_settling = Arc::new(AtomicBool::new(true));
+                Ok(State { is_settling, ..State::at(file, Hasher::new(algorithm), 0) })
             }
             Resume::At(progress) => {
                 let mut file = options.open(path)?;
@@ -61,14 +70,24 @@ impl State {
     }
 
     fn at(file: Arc<File>, hasher: Hasher, offset: u64) -> State {
-        State { file, hasher, offset, broken: false, held: 0, is_settling: Arc::default() }
+        State {
+            file,
+            hasher,
+            offset,
+            broken: false,
+            allocated: offset,
+            held: 0,
+            is_settling: Arc::default(),
+        }
     }
 
-    fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {
+    fn write(&mut self, blobs: &FileBlobs, chunks: &[Bytes]) -> io::Result<()> {
         if self.broken {
             return Err(io::Error::other("an earlier write of this upload failed"));
         }
         let bytes: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+        blobs.check_space(&self.file, bytes)?;
+        self.allocate(blobs, bytes);
         let writing = Writing::start(&self.file, chunks, bytes >= limits::SPLIT_BYTES);
         for chunk in chunks {
             self.hasher.update(chunk);
@@ -79,6 +98,35 @@ impl State {
         }
         self.offset += bytes;
         self.held += bytes;
+        Ok(())
+    }
+
+    /// Makes room for more than the next bytes at once, which costs less than room for each page. The file is not longer
+    /// for it.
+    #[cfg(target_os = "linux")]
+    fn allocate(&mut self, blobs: &FileBlobs, bytes: u64) {
+        let ahead = bytes.max(limits::ALLOCATE_BYTES);
+        let is_due = bytes >= limits::SPLIT_BYTES && self.offset + bytes > self.allocated;
+        if !is_due || blobs.check_space(&self.file, ahead).is_err() {
+            return;
+        }
+        let flags = rustix::fs::FallocateFlags::KEEP_SIZE;
+        // Where that cannot be done, or there is no such room, the write does without it and says what it lacks.
+        self.allocated = match rustix::fs::fallocate(&self.file, flags, self.offset, ahead) {
+            Ok(()) => self.offset + ahead,
+            Err(_) => u64::MAX,
+        };
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn allocate(&mut self, _blobs: &FileBlobs, _bytes: u64) {}
+
+    /// Gives back the room that was not needed.
+    fn trim(&mut self) -> io::Result<()> {
+        if self.allocated > self.offset && self.allocated != u64::MAX {
+            self.file.set_len(self.offset)?;
+            self.allocated = self.offset;
+        }
         Ok(())
     }
 
@@ -187,9 +235,7 @@ impl Upload for FileUpload {
     fn write(&self, chunks: Vec<Bytes>) -> Io<'_, ()> {
         let (blobs, path) = (self.blobs.clone(), self.path.clone());
         self.run(move |state| {
-            let bytes = chunks.iter().map(|chunk| chunk.len() as u64).sum();
-            blobs.check_space(&state.file, bytes)?;
-            state.write(&chunks)?;
+            state.write(&blobs, &chunks)?;
             state.settle(&path);
             Ok(())
         })
@@ -202,6 +248,7 @@ impl Upload for FileUpload {
     fn sync(&self) -> Io<'_, Progress> {
         let dir = self.blobs.root.join("uploads");
         self.run(move |state| {
+            state.trim()?;
             state.file.sync_data()?;
             sync_dir(&dir)?;
             Ok(state.progress())
@@ -224,6 +271,7 @@ impl Upload for FileUpload {
             blobs.make_shelves(algorithm)?;
             // The directory is made first: it reaches the disk together with the bytes.
             make_dir(&dir)?;
+            state.trim()?;
             state.file.sync_data()?;
             fs::rename(&from, dir.join("data"))?;
             sync_dir(&dir)?;
