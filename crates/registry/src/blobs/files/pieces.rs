@@ -146,7 +146,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_that_is_too_short_is_an_error() {
-        let read: Result<Vec<Bytes>, _> = pieces(file(&[1; 100]), 0..limits::READ_BYTES * 2).try_collect().await;
+        let read: Result<Vec<Bytes>, _> =
+            pieces(file(&[1; 100]), 0..limits::READ_BYTES * 2).try_collect().await;
         assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 }

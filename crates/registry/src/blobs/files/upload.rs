@@ -70,15 +70,7 @@ impl State {
     }
 
     fn at(file: Arc<File>, hasher: Hasher, offset: u64) -> State {
-        State {
-            file,
-            hasher,
-            offset,
-            broken: false,
-            allocated: offset,
-            held: 0,
-            is_settling: Arc::default(),
-        }
+        State { file, hasher, offset, broken: false, allocated: offset, held: 0, is_settling: Arc::default() }
     }
 
     fn write(&mut self, blobs: &FileBlobs, chunks: &[Bytes]) -> io::Result<()> {
