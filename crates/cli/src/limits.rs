@@ -30,3 +30,9 @@ pub(crate) const SPINNER_AFTER: Duration = Duration::from_millis(400);
 pub(crate) const LONGEST_LINE: usize = 64 << 10;
 /// Largest configuration of an image that is read.
 pub(crate) const IMAGE_CONFIG: usize = 8 << 20;
+/// Images asked for in one page when everything is looked at.
+pub(crate) const PRUNE_PAGE: usize = 5000;
+/// Streams or images that are pruned at once, at the most.
+pub(crate) const PRUNE_WORKERS: usize = 100;
+/// Largest answer of a registry to a deletion that is read.
+pub(crate) const REGISTRY_ANSWER: usize = 64 << 10;

@@ -202,6 +202,9 @@ impl Pipeline {
             warnings: Arc::default(),
             info,
         };
+        if !resource.advice.is_empty() {
+            call.advise(vec![resource.advice.to_owned()]);
+        }
         self.dispatch(call, place).await
     }
 

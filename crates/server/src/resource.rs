@@ -39,6 +39,8 @@ pub struct Resource {
     pub verbs: &'static [&'static str],
     /// Where the objects come from.
     pub source: Source,
+    /// What everybody who uses it is told; mostly nothing.
+    pub advice: &'static str,
 }
 
 /// The resources of the cluster's configuration of registries.
@@ -127,6 +129,9 @@ const BUILD: (&str, &str) = ("build.openshift.io", "v1");
 const AUTOSCALING: (&str, &str) = ("autoscaling", "v1");
 /// The old home of the scale of deployment configurations, where clients still look for it.
 const EXTENSIONS: (&str, &str) = ("extensions", "v1beta1");
+/// In the words of OpenShift, whose clients know them.
+const DEPLOYMENT_CONFIGS_END: &str =
+    "apps.openshift.io/v1 DeploymentConfig is deprecated in v4.14+, unavailable in v4.10000+";
 const STATUS: &[&str] = &["get", "patch", "update"];
 const WEIR: (&str, &str) = ("weir.dev", "v1alpha1");
 
@@ -150,6 +155,7 @@ const fn entry(
         namespaced: true,
         verbs,
         source,
+        advice: "",
     }
 }
 
@@ -166,6 +172,11 @@ impl Resource {
 
     const fn kind_of(mut self, group_version: (&'static str, &'static str)) -> Resource {
         self.kind_of = Some(group_version);
+        self
+    }
+
+    const fn advice(mut self, advice: &'static str) -> Resource {
+        self.advice = advice;
         self
     }
 
@@ -299,6 +310,7 @@ pub static RESOURCES: &[Resource] = &[
         STORED,
         Source::Plain(&workload::DEPLOYMENT_CONFIG),
     )
+    .advice(DEPLOYMENT_CONFIGS_END)
     .short(&["dc"])
     .categories(&["all"]),
     entry(DEPLOY, "deploymentconfigs/scale", "", "Scale", STATUS, Source::View(View::Scale))

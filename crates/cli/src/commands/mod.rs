@@ -10,6 +10,7 @@ mod create;
 mod delete;
 mod deliveries;
 mod describe;
+mod diff;
 mod edit;
 mod get;
 mod image;
@@ -59,6 +60,8 @@ pub(crate) enum Verb {
     Patch(patch::Args),
     /// Make objects what files say
     Apply(apply::Args),
+    /// Show what apply would change
+    Diff(diff::Args),
     /// Put what files say in the place of what is there
     Replace(replace::Args),
     /// Change objects in an editor
@@ -120,6 +123,7 @@ pub(crate) async fn run(app: &App, verb: Verb, root: &Command) -> Result<(), Fai
         Verb::Annotate(args) => annotate::annotate(app, &args).await,
         Verb::Patch(args) => patch::run(app, &args).await,
         Verb::Apply(args) => apply::run(app, &args).await,
+        Verb::Diff(args) => diff::run(app, &args).await,
         Verb::Replace(args) => replace::run(app, &args).await,
         Verb::Edit(args) => edit::run(app, &args).await,
         Verb::Wait(args) => wait::run(app, &args).await,

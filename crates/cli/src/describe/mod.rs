@@ -72,7 +72,7 @@ pub(crate) fn object(
 }
 
 /// Why a text is not the name of a tag in a stream.
-fn bad_tag_name(name: &str) -> String {
+pub(crate) fn bad_tag_name(name: &str) -> String {
     let quoted = machinery::field::quote(name);
     if name.contains('@') {
         format!("{quoted} is an image stream image, not an image stream tag")

@@ -144,14 +144,12 @@ pub(crate) async fn purge(call: &Call<'_>, digest: &str) -> Result<Response<Body
     Ok(response)
 }
 
-/// Removes a repository's link. Content that an image of the repository needs stays: it would be back at once.
+/// Removes a repository's link. Content that an image of the stream consists of is reached through that image until it
+/// goes, too: whoever prunes takes links away first and history afterwards.
 async fn delete(call: &Call<'_>, repository: &Repository, digest: &Digest) -> Result<Response<Body>, Error> {
     let registry = call.registry;
-    if registry.catalog.holds_blob(repository, digest).await?.is_some() {
-        return Err(Error::new(Code::Unsupported)
-            .message("the blob belongs to an image of the image stream: remove its tags first"));
-    }
-    if registry.link(repository, digest).await?.is_none() {
+    let is_linked = registry.link(repository, digest).await?.is_some();
+    if !is_linked && registry.catalog.holds_blob(repository, digest).await?.is_none() {
         return Err(unknown(digest));
     }
     registry.store.commit(Txn::new().delete(records::link_key(repository, digest))).await?;

@@ -155,6 +155,19 @@ async fn old_clients_get_the_usual_child_of_a_docker_list() {
 }
 
 #[tokio::test]
+async fn content_of_an_image_outlives_its_link() {
+    let harness = Harness::new().await;
+    harness.push("demo/app", "v1", "layer").await;
+    let blob = format!("/v2/demo/app/blobs/{}", Digest::sha256(b"layer"));
+    for _ in 0..2 {
+        harness.ask("DELETE", &blob).send().await.is(202);
+        harness.get(&blob).await.is(200);
+    }
+    harness.registry.collect().await.unwrap();
+    harness.get(&blob).await.is(200);
+}
+
+#[tokio::test]
 async fn a_tag_that_was_deleted_is_gone_and_its_manifest_can_follow() {
     let harness = Harness::new().await;
     let digest = harness.push("demo/app", "v1", "layer").await;

@@ -13,6 +13,7 @@ mod clients;
 mod cluster;
 mod conformance;
 mod crash;
+mod diff;
 mod hooks;
 mod hostile;
 mod integrated;

@@ -1,6 +1,7 @@
 //! `adm`: what administrators do.
 
 mod groups;
+mod prune;
 
 use crate::app::App;
 use crate::failure::Failure;
@@ -17,10 +18,13 @@ pub(crate) struct Args {
 enum What {
     /// Keep groups of users
     Groups(groups::Args),
+    /// Remove what is old and unused
+    Prune(prune::Args),
 }
 
 pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     match &args.what {
         What::Groups(args) => groups::run(app, args).await,
+        What::Prune(args) => prune::run(app, args).await,
     }
 }

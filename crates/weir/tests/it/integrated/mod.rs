@@ -8,5 +8,6 @@ mod content;
 mod faults;
 mod notifications;
 mod objects;
+mod prune;
 mod pull_through;
 mod world;
