@@ -27,6 +27,11 @@ pub const TAG_PAGES: usize = 1_000;
 /// How many tags one repository may have in all.
 pub const TAGS: usize = 200_000;
 
+/// How many pages of a list of referrers are followed.
+pub const REFERRER_PAGES: usize = 50;
+/// The largest list of referrers that is taken, in bytes: whoever asked for it keeps it.
+pub const REFERRERS_BYTES: usize = 1024 * 1024;
+
 /// How much of an error answer is read, in bytes.
 pub const ERROR_BYTES: usize = 64 * 1024;
 /// The largest answer of a token endpoint, in bytes.

@@ -22,6 +22,7 @@ mod exchange;
 mod faulty;
 mod link;
 mod rate;
+mod referrers;
 mod repository;
 mod transport;
 mod web;

@@ -5,6 +5,7 @@
 //! for every request. Content is checked against the digest it was asked for.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, ETAG};
@@ -125,6 +126,8 @@ pub struct RepositoryClient {
     bucket: Option<Arc<TokenBucket>>,
     authorizer: Authorizer,
     endpoint: OnceCell<Endpoint>,
+    /// The registry has said that it keeps no lists of what refers to what.
+    pub(super) tells_no_referrers: AtomicBool,
 }
 
 /// What the ping found out.
@@ -147,7 +150,8 @@ impl RepositoryClient {
         let exchange =
             Exchange { transport, trust: if insecure { Trust::Insecure } else { Trust::Verified } };
         let authorizer = Authorizer::new(exchange.clone(), &host, &path, credentials);
-        Ok(Self { exchange, host, path, bucket, authorizer, endpoint: OnceCell::new() })
+        let (endpoint, tells_no_referrers) = (OnceCell::new(), AtomicBool::new(false));
+        Ok(Self { exchange, host, path, bucket, authorizer, endpoint, tells_no_referrers })
     }
 
     /// Makes sure that the registry is there and speaks this protocol; asked once, remembered when it does.
@@ -221,7 +225,8 @@ impl RepositoryClient {
     /// All tags, in the registry's order, page by page.
     pub async fn list_tags(&self) -> Result<Vec<String>, RegistryError> {
         let mut tags = Vec::new();
-        let mut target = "tags/list".to_owned();
+        const LIST: &str = "tags/list";
+        let mut target = LIST.to_owned();
         for _ in 0..limits::TAG_PAGES {
             let answer = self.ask(&Method::GET, &target, HeaderMap::new()).await?;
             let (url, next) = (answer.url.clone(), link::next_page(&answer.headers));
@@ -231,20 +236,24 @@ impl RepositoryClient {
                 return Err(RegistryError::TooLarge { what: "tag list", most: limits::TAGS, unit: "tags" });
             }
             let Some(next) = next else { return Ok(tags) };
-            target = self.page_target(&url, &next)?;
+            target = self.page_target(&url, &next, LIST)?;
         }
         Err(RegistryError::TooLarge { what: "tag list", most: limits::TAG_PAGES, unit: "pages" })
     }
 
     /// The next page must be of the same list: pages carry credentials.
-    fn page_target(&self, url: &reqwest::Url, next: &str) -> Result<String, RegistryError> {
+    pub(super) fn page_target(
+        &self,
+        url: &reqwest::Url,
+        next: &str,
+        list: &str,
+    ) -> Result<String, RegistryError> {
         let foreign = || RegistryError::ForeignPage { first: url.to_string(), next: next.to_owned() };
         let joined = url.join(next).map_err(|_| foreign())?;
-        let list = format!("/v2/{}/tags/list", self.path);
-        if joined.origin() != url.origin() || joined.path() != list {
+        if joined.origin() != url.origin() || joined.path() != format!("/v2/{}/{list}", self.path) {
             return Err(foreign());
         }
-        Ok(joined.query().map_or_else(|| "tags/list".to_owned(), |query| format!("tags/list?{query}")))
+        Ok(joined.query().map_or_else(|| list.to_owned(), |query| format!("{list}?{query}")))
     }
 
     fn manifest_target(&self, selector: &Selector) -> String {
@@ -252,7 +261,7 @@ impl RepositoryClient {
     }
 
     /// A successful answer, asked for again while it fails for passing reasons.
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         method: &Method,
         target: &str,
@@ -383,7 +392,7 @@ fn accepted() -> HeaderMap {
     headers
 }
 
-fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+pub(super) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 

@@ -82,8 +82,9 @@ impl Fixture {
         self
     }
 
-    fn reply(self, url: &'static str, reply: impl Fn() -> Response<Bytes> + Send + Sync + 'static) -> Self {
-        self.rule(move |request| (request.uri() == url).then(|| Ok(reply())))
+    fn reply(self, url: &str, reply: impl Fn() -> Response<Bytes> + Send + Sync + 'static) -> Self {
+        let url = url.to_owned();
+        self.rule(move |request| (*request.uri() == *url).then(|| Ok(reply())))
     }
 
     /// Different answers to the same request, one after the other.
@@ -479,6 +480,64 @@ async fn tag_lists_without_tags_and_of_unknown_repositories() {
     let error = client.list_tags().await.unwrap_err();
     assert_eq!(error.to_string(), "name unknown: repository name not known to registry");
     assert!(error.is_repository_unknown() && !error.is_not_found());
+}
+
+/// A row of a list of referrers, as registries write it.
+fn row(digest: &Digest) -> String {
+    format!(r#"{{"mediaType":"{}","size":7,"artifactType":"a/b","digest":"{digest}"}}"#, media::OCI_MANIFEST)
+}
+
+fn listed(link: &str, rows: &[&Digest]) -> Response<Bytes> {
+    let rows: Vec<String> = rows.iter().map(|digest| row(digest)).collect();
+    let body = format!(r#"{{"manifests":[{}],"schemaVersion":2}}"#, rows.join(","));
+    let mut headers = vec![(CONTENT_TYPE, media::OCI_INDEX)];
+    headers.extend(Some((LINK, link)).filter(|_| !link.is_empty()));
+    answer(200, &headers, body)
+}
+
+#[tokio::test]
+async fn referrers_of_all_pages_are_one_index_in_one_order() {
+    let subject = Digest::sha256(b"weir");
+    let (one, other) = (Digest::sha256(b"one"), Digest::sha256(b"other"));
+    let list = format!("https://reg.example/v2/team/app/referrers/{subject}");
+    let told = |first: &Digest, second: &Digest, link: String| {
+        let (first, second) = (first.clone(), second.clone());
+        Fixture::open()
+            .reply(&list, move || listed(&link, &[&first]))
+            .reply(&format!("{list}?last=x"), move || listed("", &[&second]))
+            .client()
+            .0
+    };
+    let next = format!("</v2/team/app/referrers/{subject}?last=x>; rel=next");
+    let index = told(&one, &other, next.clone()).referrers(&subject).await.unwrap().unwrap();
+    assert_eq!(index.children().unwrap().len(), 2);
+    let again = told(&other, &one, next).referrers(&subject).await.unwrap().unwrap();
+    assert_eq!(index.digest(), again.digest(), "order means nothing");
+    let text = String::from_utf8(index.raw().to_vec()).unwrap();
+    assert!(text.contains(r#""artifactType":"a/b""#), "{text}");
+    let foreign = told(&one, &other, "</v2/team/app/tags/list>; rel=next".to_owned());
+    assert!(matches!(foreign.referrers(&subject).await, Err(RegistryError::ForeignPage { .. })));
+}
+
+#[tokio::test]
+async fn a_registry_that_does_not_tell_of_referrers_is_asked_once() {
+    let subject = Digest::sha256(b"weir");
+    let list = format!("https://reg.example/v2/team/app/referrers/{subject}");
+    for (status, kind, body) in [(404, "text/plain", "404 page not found"), (200, "text/html", "<html>")] {
+        let (client, script) =
+            Fixture::open().reply(&list, move || answer(status, &[(CONTENT_TYPE, kind)], body)).client();
+        for _ in 0..2 {
+            assert!(client.referrers(&subject).await.unwrap().is_none());
+        }
+        assert_eq!(script.urls().iter().filter(|url| **url == list).count(), 1);
+    }
+    for status in [502, 403] {
+        let (client, _) = Fixture::open().reply(&list, move || answer(status, &[], "")).client();
+        client.referrers(&subject).await.expect_err("that says nothing about the list");
+    }
+    let (client, _) = Fixture::open().reply(&list, || listed("", &[])).client();
+    let index = client.referrers(&subject).await.unwrap().unwrap();
+    assert!(index.children().unwrap().is_empty(), "nothing refers to it");
 }
 
 #[tokio::test]

@@ -219,9 +219,10 @@ impl Work {
             generation: self.generation,
         };
         add_tag_event(&mut self.stream, &entry.tag, event);
-        for image in entry.manifests.iter().chain([image]) {
+        for image in &entry.manifests {
             self.keep(image);
         }
+        self.keep_as_it_is(image.clone());
         true
     }
 
@@ -237,14 +238,17 @@ impl Work {
 
     /// Lists an image for storing, as it is stored: the raw documents stay with the registry they came from.
     fn keep(&mut self, image: &Image) {
-        if self.images.iter().any(|held| held.metadata.name == image.metadata.name) {
-            return;
-        }
         let mut image = image.clone();
         image.signatures.clear();
         image.docker_image_manifest.clear();
         image.docker_image_config.clear();
-        self.images.push(image);
+        self.keep_as_it_is(image);
+    }
+
+    fn keep_as_it_is(&mut self, image: Image) {
+        if !self.images.iter().any(|held| held.metadata.name == image.metadata.name) {
+            self.images.push(image);
+        }
     }
 }
 

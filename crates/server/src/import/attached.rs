@@ -5,6 +5,9 @@
 //! same names: clients that look for them here find them as they would at the source, and pull them through. They are
 //! asked for each time that the image's tag is. That there are none is no failure; one that cannot be had leaves what was
 //! had before.
+//!
+//! Registries that tell by themselves what refers to an image are asked that; where they do not, clients keep an index of it
+//! under one more such tag. Either way the index becomes that tag here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,14 +23,21 @@ use super::registries::Registries;
 pub const SIGNATURES: &str = "weir.dev/import-signatures";
 
 /// What follows an image's digest in such tags: signatures, attestations, a bill of materials; nothing for the index of
-/// what refers to it, where a registry keeps none itself.
-const SUFFIXES: [&str; 4] = [".sig", ".att", ".sbom", ""];
+/// what refers to it.
+const SUFFIXES: [&str; 4] = [".sig", ".att", ".sbom", INDEX];
+/// See [`SUFFIXES`].
+const INDEX: &str = "";
 
 /// The tags beside an image.
 pub fn tags(digest: &Digest) -> impl Iterator<Item = String> {
-    let hex = digest.hex();
-    let stem = format!("{}-{}", digest.algorithm().as_str(), &hex[..hex.len().min(64)]);
+    let stem = index(digest);
     SUFFIXES.into_iter().map(move |suffix| format!("{stem}{suffix}"))
+}
+
+/// The tag of the index of what refers to an image: kept by clients where the registry does not tell, and here in any case.
+pub fn index(digest: &Digest) -> String {
+    let hex = digest.hex();
+    format!("{}-{}{INDEX}", digest.algorithm().as_str(), &hex[..hex.len().min(64)])
 }
 
 /// The images that a request brought and beside which is to be looked, each once.

@@ -112,6 +112,33 @@ pub async fn tags(engine: &Engine, repo: &Repo, reference: &str) -> Result<Vec<S
     })
 }
 
+/// What the places of an image say that refers to it.
+#[derive(Debug)]
+pub enum Referrers {
+    /// None of them tells.
+    Untold,
+    /// Nothing does.
+    None,
+    /// A list of what does, with all of it. The list's image has its bytes: no registry has it as a manifest.
+    Listed(FetchResult),
+}
+
+/// Asks what refers to an image, with a job that takes lists whole.
+pub async fn referrers(engine: &Engine, routes: &Routes, job: Job<'_>, subject: &Digest) -> Referrers {
+    let deadline = Instant::now() + FETCH_TIME;
+    let errand = Errand { engine, routes, job, stored: &NothingStored, deadline };
+    let mut reasons = Vec::new();
+    for place in &routes.main.places {
+        match errand.listed(place, subject).await {
+            Ok(None) => {}
+            Ok(Some(list)) if list.children().unwrap_or_default().is_empty() => return Referrers::None,
+            Ok(Some(list)) => return Referrers::Listed(errand.all_referrers(&list, place).await),
+            Err(reason) => reasons.push(reason),
+        }
+    }
+    if reasons.is_empty() { Referrers::Untold } else { Referrers::Listed(Err(failure::several(reasons))) }
+}
+
 /// One image on its way from wherever it can be had.
 #[derive(Clone, Copy)]
 struct Errand<'a> {
@@ -172,6 +199,29 @@ impl Errand<'_> {
             }
             fault.of_manifest(&reference)
         })
+    }
+
+    /// What a place says that refers to an image.
+    async fn listed(&self, place: &Place, subject: &Digest) -> Result<Option<Manifest>, Box<Status>> {
+        let reference = place.source.reference(self.job.wanted);
+        let repo = place.repo.as_ref().map_err(|fault| fault.of_manifest(&reference))?;
+        let told = match tokio::time::timeout_at(self.deadline, repo.referrers(subject)).await {
+            Ok(told) => told.map_err(Fault::from),
+            Err(_) => Err(repo.gave_up().map_or(Fault::Late, Fault::Ask)),
+        };
+        told.map_err(|fault| {
+            if fault.is_transport() {
+                self.engine.spoil(&repo.key);
+            }
+            fault.of_manifest(&reference)
+        })
+    }
+
+    async fn all_referrers(&self, list: &Manifest, place: &Place) -> FetchResult {
+        let Fetched { image, children } = self.all_children(list, place).await?;
+        let raw = String::from_utf8_lossy(list.raw()).into_owned();
+        let image = Image { docker_image_manifest: raw, ..Arc::unwrap_or_clone(image) };
+        Ok(Fetched { image: Arc::new(image), children })
     }
 
     /// A list that a place has given, with all its children, each taken as a single image.

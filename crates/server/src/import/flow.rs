@@ -12,11 +12,11 @@ use machinery::meta::Status;
 use machinery::status::{ApiError, GroupResource};
 use machinery::time::Time;
 use oci::keyring::{Keyring, SecretFormat};
-use oci::{Named, Reference};
+use oci::{Digest, Named, Reference};
 
 use super::apply::{self, Applied};
 use super::fault::Fault;
-use super::fetch::{self, Job, NothingStored, Place, Route, Routes, Stored};
+use super::fetch::{self, Job, NothingStored, Place, Referrers, Route, Routes, Stored};
 use super::gate::Lane;
 use super::limits::{NEW_TAGS, REQUEST_FETCHES};
 use super::outcome::{self, FetchResult, Listing};
@@ -165,21 +165,41 @@ impl Round<'_> {
     ) -> Vec<ImageImportStatus> {
         let stream = self.held.map(|held| &*held.stream);
         let wanted = attached::wanted(self.request, status, stream, self.registries);
-        let each =
-            wanted.iter().flat_map(|(source, digest)| attached::tags(digest).map(move |tag| (source, tag)));
-        let fetches = each.map(|(source, tag)| async move {
-            let (wanted, platform) = (Wanted::Tag(tag.clone()), &Preference::default());
-            let expected = self.target(source, &tag);
-            let mode = Mode::PreserveOriginal;
-            let job = Job { source, wanted: &wanted, mode, platform, expected, now: self.now };
-            let entry = outcome::beside(source, &tag, &self.fetch(job, secrets).await);
-            if !apply::is_success(&entry) && entry.status.reason != "NotFound" {
-                let (why, repository) = (&entry.status.message, source.name.repository());
-                tracing::warn!(repository, tag, why, "what is kept beside an image could not be imported");
-            }
-            entry
+        let each = wanted.iter().flat_map(|(source, digest)| {
+            attached::tags(digest).map(move |tag| self.one_beside(source, digest, tag, secrets))
         });
-        all(fetches.collect()).await
+        all(each.collect()).await.into_iter().flatten().collect()
+    }
+
+    /// One of the tags beside an image; `None` when the registry says that nothing is there.
+    async fn one_beside(
+        &self,
+        source: &Source,
+        digest: &Digest,
+        tag: String,
+        secrets: &Secrets,
+    ) -> Option<ImageImportStatus> {
+        let (wanted, platform) = (Wanted::Tag(tag.clone()), &Preference::default());
+        let expected = self.target(source, &tag);
+        let mode = Mode::PreserveOriginal;
+        let job = Job { source, wanted: &wanted, mode, platform, expected, now: self.now };
+        let told = match tag == attached::index(digest) {
+            true => {
+                let routes = self.routes(&job, secrets);
+                fetch::referrers(self.around.engine(), &routes, job, digest).await
+            }
+            false => Referrers::Untold,
+        };
+        let entry = match told {
+            Referrers::None => return None,
+            Referrers::Listed(list) => outcome::beside(source, &tag, &list, true),
+            Referrers::Untold => outcome::beside(source, &tag, &self.fetch(job, secrets).await, false),
+        };
+        if !apply::is_success(&entry) && entry.status.reason != "NotFound" {
+            let (why, repository) = (&entry.status.message, source.name.repository());
+            tracing::warn!(repository, tag, why, "what is kept beside an image could not be imported");
+        }
+        Some(entry)
     }
 
     /// Where each fetch's target points now.

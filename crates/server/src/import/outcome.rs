@@ -98,9 +98,9 @@ fn import_failed(message: String) -> Status {
     Status { code: 0, ..*ApiError::new(0, "ImportFailed", message).0 }
 }
 
-/// The status of an image that nobody asked for by itself, to be stored.
-pub fn beside(source: &Source, tag: &str, result: &FetchResult) -> ImageImportStatus {
-    answer(&source.spelling, tag, result, Raw { image: false, children: false })
+/// The status of an image that nobody asked for by itself, to be stored; with its bytes when no registry has them.
+pub fn beside(source: &Source, tag: &str, result: &FetchResult, raw: bool) -> ImageImportStatus {
+    answer(&source.spelling, tag, result, Raw { image: raw, children: false })
 }
 
 fn answer(spelling: &Reference, tag: &str, result: &FetchResult, raw: Raw) -> ImageImportStatus {

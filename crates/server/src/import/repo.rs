@@ -153,6 +153,11 @@ impl Repo {
         self.ask(async { self.client.list_tags().await }).await
     }
 
+    /// What refers to a manifest, as an index; `None` where the registry does not tell.
+    pub async fn referrers(&self, subject: &Digest) -> Result<Option<Manifest>, AskError> {
+        self.ask(async { self.client.referrers(subject).await }).await
+    }
+
     /// Tells the gate that the registry did not answer in time, and says why there is no answer: a host that was not
     /// asked yet, because it wants no requests now, is not to blame.
     pub fn gave_up(&self) -> Option<AskError> {

@@ -164,3 +164,81 @@ async fn a_stream_that_asks_gets_new_signatures_and_keeps_those_that_went() {
     place.import("app", &[]).await;
     assert_eq!(head().await, last);
 }
+
+/// A manifest that says itself what it is about, as newer clients make it.
+fn referring(image: &[u8], payload: &[u8]) -> Vec<u8> {
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": OCI, "artifactType": BUNDLE,
+        "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": digest(b"{}"), "size": 2},
+        "layers": [{"mediaType": BUNDLE, "digest": digest(payload), "size": payload.len()}],
+        "subject": {"mediaType": OCI, "digest": digest(image), "size": image.len()},
+    });
+    manifest.to_string().into_bytes()
+}
+
+const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_that_tells_what_refers_to_an_image_is_asked() {
+    let (source, world) = (World::open().await, World::around(Server::configured("{}\n", &[]).await).await);
+    let (image, home) = (Image::new("told", 50_000), tempfile::tempdir().expect("a home"));
+    let (from, to) = (&source.project, &world.project);
+    let anybody = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "anybody"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:image-puller"},
+        "subjects": [{"kind": "Group", "name": "system:unauthenticated"}],
+    });
+    let bindings = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{from}/rolebindings");
+    source.api.must(Request::new("POST", bindings).json(&anybody)).await;
+    assert!(image.push(&source, &format!("{from}/app"), "v1").await, "the image is pushed");
+    let refer = async |payload: &[u8]| {
+        let manifest = referring(&image.manifest, payload);
+        for blob in [payload, b"{}"] {
+            source.upload("admin", &format!("{from}/app"), blob).await.expect("a blob is pushed");
+        }
+        let path = format!("/v2/{from}/app/manifests/{}", digest(&manifest));
+        let kind = [("Content-Type", OCI.to_owned())];
+        let put = source.call("admin", "PUT", &path, &kind, Some(manifest.clone())).await;
+        assert_eq!(put.status, 201, "{}", put.text());
+        manifest
+    };
+    let import = async || {
+        let kubeconfig = world.server.data().join("admin.kubeconfig").display().to_string();
+        let place = format!("--from={}/{from}/app:v1", source.server.registry());
+        let words = ["import-image", "app:v1", &place, "--confirm", "--insecure", "--signatures"];
+        let all = [&["--kubeconfig", &kubeconfig, "--namespace", to][..], &words].concat();
+        run(env!("CARGO_BIN_EXE_weir"), &all, home.path()).await;
+    };
+    let listed = async || {
+        let wanted = BUNDLE.replace('+', "%2B");
+        let path = format!("/v2/{to}/app/referrers/{}?artifactType={wanted}", digest(&image.manifest));
+        let answer = world.call("puller", "GET", &path, &[], None).await;
+        let index: Value = serde_json::from_slice(&answer.body).expect("JSON");
+        let rows = index["manifests"].as_array().cloned().unwrap_or_default();
+        rows.iter().filter_map(|row| row["digest"].as_str()).map(str::to_owned).collect::<Vec<_>>()
+    };
+
+    import().await;
+    assert!(listed().await.is_empty(), "nothing refers to it yet");
+    let mut expected = Vec::new();
+    for payload in [&b"{\"n\":1}"[..], b"{\"n\":2}"] {
+        let manifest = refer(payload).await;
+        import().await;
+        expected.push(digest(&manifest));
+        expected.sort();
+        assert_eq!(listed().await, expected);
+        // What refers to it is here: by its digest, with its content, and in the index that older clients read.
+        let headers = [("Accept", format!("{OCI}, {OCI_INDEX}"))];
+        let path = format!("/v2/{to}/app/manifests/{}", digest(&manifest));
+        let pulled = world.call("puller", "GET", &path, &headers, None).await;
+        assert_eq!((pulled.status, &pulled.body[..]), (200, &manifest[..]), "{}", pulled.text());
+        let blob = format!("/v2/{to}/app/blobs/{}", digest(payload));
+        assert_eq!(world.call("puller", "GET", &blob, &[], None).await.body, payload);
+        let tag = digest(&image.manifest).replacen(':', "-", 1);
+        let index =
+            world.call("puller", "GET", &format!("/v2/{to}/app/manifests/{tag}"), &headers, None).await;
+        assert_eq!(index.header("docker-content-digest"), Some(&*digest(&index.body)), "{}", index.text());
+        let index: Value = serde_json::from_slice(&index.body).expect("JSON");
+        assert_eq!(index["manifests"].as_array().map(Vec::len), Some(expected.len()));
+    }
+}
