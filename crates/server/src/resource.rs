@@ -103,7 +103,8 @@ pub enum View {
 }
 
 const STORED: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
-const TAGS: &[&str] = &["create", "delete", "get", "list", "patch", "update"];
+/// Everything but watching and deleting many at once.
+const SINGLE: &[&str] = &["create", "delete", "get", "list", "patch", "update"];
 const IMAGE: (&str, &str) = (machinery::image::GROUP, machinery::image::VERSION);
 const CORE: (&str, &str) = ("", "v1");
 const CONFIG: (&str, &str) = ("config.openshift.io", "v1");
@@ -117,7 +118,6 @@ const OAUTH: (&str, &str) = (oauth::GROUP, "v1");
 const REVIEW: Source = Source::View(View::Review);
 const OLD_REVIEW: Source = Source::View(View::OldReview);
 const OLD_RBAC: Source = Source::View(View::OldRbac);
-const SHOWN: &[&str] = &["delete", "get", "list"];
 const READ: &[&str] = &["get", "list"];
 const IDENTITY_VIEW: Source = Source::View(View::Identity);
 const CREATE: &[&str] = &["create"];
@@ -413,9 +413,9 @@ pub static RESOURCES: &[Resource] = &[
     .cluster(),
     entry(ACCESS, "subjectaccessreviews", "subjectaccessreview", "SubjectAccessReview", CREATE, REVIEW)
         .cluster(),
-    entry(OLD_ACCESS, "clusterrolebindings", "clusterrolebinding", "ClusterRoleBinding", SHOWN, OLD_RBAC)
+    entry(OLD_ACCESS, "clusterrolebindings", "clusterrolebinding", "ClusterRoleBinding", SINGLE, OLD_RBAC)
         .cluster(),
-    entry(OLD_ACCESS, "clusterroles", "clusterrole", "ClusterRole", SHOWN, OLD_RBAC).cluster(),
+    entry(OLD_ACCESS, "clusterroles", "clusterrole", "ClusterRole", SINGLE, OLD_RBAC).cluster(),
     entry(
         OLD_ACCESS,
         "localresourceaccessreviews",
@@ -441,8 +441,8 @@ pub static RESOURCES: &[Resource] = &[
         OLD_REVIEW,
     )
     .cluster(),
-    entry(OLD_ACCESS, "rolebindings", "rolebinding", "RoleBinding", SHOWN, OLD_RBAC),
-    entry(OLD_ACCESS, "roles", "role", "Role", SHOWN, OLD_RBAC),
+    entry(OLD_ACCESS, "rolebindings", "rolebinding", "RoleBinding", SINGLE, OLD_RBAC),
+    entry(OLD_ACCESS, "roles", "role", "Role", SINGLE, OLD_RBAC),
     entry(
         OLD_ACCESS,
         "selfsubjectrulesreviews",
@@ -509,9 +509,16 @@ pub static RESOURCES: &[Resource] = &[
         &["get", "patch", "update"],
         Source::View(View::StreamStatus),
     ),
-    entry(IMAGE, "imagestreamtags", "imagestreamtag", "ImageStreamTag", TAGS, Source::View(View::StreamTag))
-        .short(&["istag"]),
-    entry(IMAGE, "imagetags", "imagetag", "ImageTag", TAGS, Source::View(View::ImageTag)).short(&["itag"]),
+    entry(
+        IMAGE,
+        "imagestreamtags",
+        "imagestreamtag",
+        "ImageStreamTag",
+        SINGLE,
+        Source::View(View::StreamTag),
+    )
+    .short(&["istag"]),
+    entry(IMAGE, "imagetags", "imagetag", "ImageTag", SINGLE, Source::View(View::ImageTag)).short(&["itag"]),
     entry(
         OPERATOR,
         "imagecontentsourcepolicies",

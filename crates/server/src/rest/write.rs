@@ -209,6 +209,20 @@ fn track<T: Strategy>(call: &Call, old: &Loaded<T>, new: &mut T) -> Result<(), A
     fields::track(call, Some(old), new, &sent, |old| old.to_value(call.resource, &call.ctx))
 }
 
+/// Replaces an object that was read by what a view made of it.
+///
+/// # Errors
+/// As the rules and the store say.
+pub(super) async fn replace_with<T: Strategy>(
+    call: &Call,
+    old: &Loaded<T>,
+    mut new: T,
+    dry_run: bool,
+) -> Result<Loaded<T>, ApiError> {
+    track(call, old, &mut new)?;
+    replace(call, old, new, dry_run).await
+}
+
 /// Replaces an object; one that was only held by finalizers goes when the last is taken off.
 async fn replace<T: Strategy>(
     call: &Call,

@@ -46,13 +46,34 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> Option<(u16, Value)> {
+        self.exchange(None, method, path, body).await
+    }
+
+    async fn exchange(
+        &mut self,
+        user: Option<&str>,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Option<(u16, Value)> {
         let exchange = async {
-            let mut answer = self.send(method, path, body).await?;
+            let mut answer = self.send_as(user, method, path, body).await?;
             let code = answer.status().as_u16();
             let body = answer.body_mut().collect().await.ok()?.to_bytes();
             Some((code, serde_json::from_slice(&body).unwrap_or_default()))
         };
         tokio::time::timeout(PATIENCE, exchange).await.ok().flatten()
+    }
+
+    /// The same as somebody else.
+    pub(super) async fn call_as(
+        &mut self,
+        user: &str,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Option<(u16, Value)> {
+        self.exchange(Some(user), method, path, body).await
     }
 
     /// As [`Client::call`], of a server that has power and therefore answers with 2xx.
@@ -71,9 +92,23 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> Option<http::Response<Incoming>> {
+        self.send_as(None, method, path, body).await
+    }
+
+    async fn send_as(
+        &mut self,
+        user: Option<&str>,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Option<http::Response<Incoming>> {
         let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
         let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
-        let request = Request::builder()
+        let mut request = Request::builder();
+        if let Some(user) = user {
+            request = request.header("impersonate-user", user);
+        }
+        let request = request
             .method(method)
             .uri(path)
             .header(header::HOST, "weir")

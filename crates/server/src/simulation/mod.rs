@@ -15,6 +15,7 @@ mod audit;
 mod client;
 mod clients;
 mod consumers;
+mod rights;
 mod watcher;
 mod world;
 
@@ -98,10 +99,15 @@ impl Drop for Failing {
     }
 }
 
-fn run(seed: u64, cast: Cast, seen: &mut Seen) {
+/// Runs something in one thread, where time jumps to whatever comes next.
+fn paused(work: impl Future<Output = ()>) {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(async {
+    runtime.block_on(work);
+}
+
+fn run(seed: u64, cast: Cast, seen: &mut Seen) {
+    paused(async {
         let mut chance = Chance::new(seed);
         let network = Network::new(chance.number(), cast);
         let mut disk = Disk::empty(chance.number());

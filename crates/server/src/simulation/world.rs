@@ -167,6 +167,10 @@ impl World {
         world
     }
 
+    pub(super) fn ctx(&self) -> &Ctx {
+        &self.ctx
+    }
+
     /// A connection to the API.
     pub(super) async fn client(&self) -> Client {
         Client::connect(Arc::clone(&self.pipeline), &self.ctx.tasks).await

@@ -18,6 +18,7 @@ mod hooks;
 mod hostile;
 mod integrated;
 mod object_store;
+mod older;
 mod people;
 mod receiver;
 mod registry;

@@ -1,68 +1,16 @@
-//! Roles and bindings in OpenShift's own form, from before Kubernetes had any.
-//!
-//! They are the objects of `rbac.authorization.k8s.io`, shown in other words: nothing is stored twice. They can be read and
-//! deleted here; whoever writes them does it there.
+//! From the stored form of roles and bindings to the older one.
 
-use bytes::Bytes;
-use machinery::json;
-use machinery::options::ListOptions;
-use machinery::request::Verb;
 use machinery::status::ApiError;
 use machinery::validate::path_segment_errors;
 use serde_json::{Value, json};
 
-use super::call::Call;
-use super::reply::Reply;
-use super::write::{self, Deleted};
-use super::{delete_options, deleted_status, read};
 use crate::auth::rbac::kinds::{binding_of, role_of};
-use crate::auth::rbac::{self, Binding, PolicyRule, Subject};
+use crate::auth::rbac::{Binding, PolicyRule, Subject};
 use crate::plain::Plain;
-use crate::resource::{self, Resource};
-use crate::streams::{decode, load_entry};
-
-/// Answers a request.
-///
-/// # Errors
-/// 404, and as for deletions of the objects that are shown.
-pub(super) async fn answer(call: &Call) -> Result<Reply, ApiError> {
-    let stored = call.to(resource::find(rbac::GROUP, "v1", call.resource.plural, "")
-        .expect("the table lists the objects under their newer names"));
-    match call.info.verb {
-        Verb::Get => {
-            let key = stored.resource.key(call.namespace(), &call.info.name);
-            let found = load_entry::<Plain>(&call.ctx, &key)?;
-            let found = found.ok_or_else(|| ApiError::not_found(call.of(), &call.info.name))?;
-            let object = shown(call.resource, &found.object)?;
-            let mut bytes = json::with_type(call.resource.kind, &call.resource.api_version(), &object);
-            bytes.push(b'\n');
-            Ok(Reply::object(200, bytes))
-        }
-        Verb::List => {
-            let listed = read::list_entries(&stored, &ListOptions::parse(&call.query)?).await?;
-            let items: Result<Vec<Bytes>, ApiError> = listed
-                .entries
-                .iter()
-                .map(|entry| {
-                    let object = shown(call.resource, &decode::<Plain>(entry)?.object)?;
-                    // Items have no type header; what stands before the first field goes.
-                    Ok(Bytes::from(json::compact(&object)).slice(1..))
-                })
-                .collect();
-            Ok(Reply::list(listed.metadata, items?))
-        }
-        Verb::Delete => {
-            let options = delete_options(call)?;
-            let (Deleted::Gone(object) | Deleted::Held(object)) =
-                write::delete::<Plain>(&stored, &options).await?;
-            Ok(Reply::status(200, &deleted_status(call, &object)))
-        }
-        _ => Err(ApiError::method_not_allowed()),
-    }
-}
+use crate::resource::Resource;
 
 /// An object in the older form, without its type header.
-fn shown(resource: &Resource, object: &Plain) -> Result<Value, ApiError> {
+pub(super) fn shown(resource: &Resource, object: &Plain) -> Result<Value, ApiError> {
     let broken = |why| ApiError::internal(&format!("{} cannot be shown: {why}", object.metadata.name));
     if resource.kind.ends_with("Binding") {
         let binding = binding_of(object).map_err(broken)?;
@@ -150,6 +98,7 @@ fn subject(subject: &Subject) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resource;
 
     fn plain(object: Value) -> Plain {
         serde_json::from_value(object).unwrap()
