@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::kinds::quantity;
 use crate::context::Context;
+use crate::image::DeriveError;
 use crate::plain::Plain;
 use crate::resource;
 use crate::stored::Storable;
@@ -29,24 +30,31 @@ pub fn of_streams(ctx: &Context, namespace: &str) -> StreamLimits {
         .fold(StreamLimits::default(), StreamLimits::and)
 }
 
-/// Refuses an image that is larger than a project's images may be; one that is just as large passes.
+/// Refuses an image that is larger than a project's images may be; one that is just as large passes. One whose size could
+/// not be derived (`underived` says why) passes only where nothing is limited.
 ///
 /// # Errors
-/// 403 naming size and limit.
+/// 403 naming size and limit, or what is wrong with the image.
 pub fn admit_image(
     ctx: &Context,
     namespace: &str,
     of: GroupResource<'_>,
     name: &str,
     image: &Image,
+    underived: Option<&DeriveError>,
 ) -> Result<(), ApiError> {
     let items = items(ctx, namespace, IMAGE_ITEM);
     if items.is_empty() {
         return Ok(());
     }
+    if let Some(why) = underived {
+        return Err(ApiError::forbidden(of, name, &why.to_string()));
+    }
     let metadata = DockerImage::decode(&image.docker_image_metadata, &image.docker_image_metadata_version)
         .map_err(|why| ApiError::forbidden(of, name, &why.to_string()))?;
-    let size = Quantity::new(metadata.size, Format::Binary);
+    // What is no image of a container (an artifact) has nothing but layers.
+    let layers = image.docker_image_layers.iter().map(|layer| layer.size).fold(0, i64::saturating_add);
+    let size = Quantity::new(if metadata.size > 0 { metadata.size } else { layers }, Format::Binary);
     for item in &items {
         let max = item.get("max").and_then(|max| max.get("storage")).and_then(quantity);
         if let Some(max) = max.filter(|max| max.value() < size.value()) {

@@ -38,7 +38,7 @@ pub(super) async fn put(ctx: &Ctx, push: Push<'_>) -> Result<Pushed, PushError> 
     })?;
     let of = GroupResource::new(GROUP, RESOURCE);
     let (project, name) = (push.repository.project(), push.repository.name());
-    admission::limits::admit_image(ctx, project, of, name, &image).map_err(|error| refused(&error))?;
+    admission::limits::admit_image(ctx, project, of, name, &image, None).map_err(|error| refused(&error))?;
     match push.tag {
         None => by_digest(ctx, &push, image).await,
         Some(tag) => by_tag(ctx, &push, tag, image).await,

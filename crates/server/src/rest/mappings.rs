@@ -46,7 +46,8 @@ pub(super) async fn create(call: &Call) -> Result<Reply, ApiError> {
 async fn push(call: &Call, request: &ImageStreamMapping, dry_run: bool) -> Result<(), ApiError> {
     let name = request.metadata.name.as_str();
     let mut new_image = request.image.clone();
-    if let Some(why) = image::prepare_create(&mut new_image, call.ctx.clock.now()) {
+    let underived = image::prepare_create(&mut new_image, call.ctx.clock.now());
+    if let Some(why) = &underived {
         tracing::warn!(image = new_image.metadata.name, %why, "metadata could not be derived; stored without");
     }
     let mut before = None;
@@ -67,7 +68,14 @@ async fn push(call: &Call, request: &ImageStreamMapping, dry_run: bool) -> Resul
             }
         }
         let event = mapping::event(request, &loaded.object, existed, call.ctx.clock.now());
-        admission::limits::admit_image(&call.ctx, call.namespace(), call.of(), name, &new_image)?;
+        admission::limits::admit_image(
+            &call.ctx,
+            call.namespace(),
+            call.of(),
+            name,
+            &new_image,
+            underived.as_ref(),
+        )?;
         let changed = mapping::apply(&loaded.object, &request.tag, event);
         if changed.is_none() && existed {
             return Ok(());

@@ -65,19 +65,21 @@ fn is_forced(kind: Workload, object: &Plain) -> bool {
         .is_some_and(|annotations| text(annotations, RESOLVE_NAMES) == "*")
 }
 
+/// A build starts from an image, and may take files from others.
 fn resolve_build(build: &mut Plain, name: &dyn Fn(&str) -> Option<String>) {
-    let Some(strategy) = at_mut(&mut build.fields, &["spec", "strategy"]).and_then(Value::as_object_mut)
-    else {
-        return;
-    };
-    for strategy in strategy.values_mut() {
-        let Some(from) = strategy.get_mut("from").filter(|from| text(from, "kind") == "DockerImage") else {
-            continue;
-        };
-        if let Some(full) = name(text(from, "name")) {
+    let resolve = |user: &mut Value| {
+        let from = user.get_mut("from").filter(|from| text(from, "kind") == "DockerImage");
+        if let Some(from) = from
+            && let Some(full) = name(text(from, "name"))
+        {
             from["name"] = full.into();
         }
+    };
+    if let Some(strategy) = at_mut(&mut build.fields, &["spec", "strategy"]).and_then(Value::as_object_mut) {
+        strategy.values_mut().for_each(resolve);
     }
+    let sources = at_mut(&mut build.fields, &["spec", "source", "images"]).and_then(Value::as_array_mut);
+    sources.into_iter().flatten().for_each(resolve);
 }
 
 /// The pull spec that a name means here; `None` when it is to stay as it is.

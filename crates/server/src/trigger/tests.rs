@@ -476,6 +476,24 @@ mod lookups {
     }
 
     #[test]
+    fn a_build_starts_from_an_image_and_takes_files_from_others() {
+        let from = |kind: &str, name: &str| json!({"from": {"kind": kind, "name": name}});
+        let build = |base: &Value, files: &Value| -> Plain {
+            serde_json::from_value(json!({"metadata": {"name": "b", "namespace": "ns"}, "spec": {
+                "strategy": {"type": "Docker", "dockerStrategy": base}, "source": {"images": [files]}}}))
+            .unwrap()
+        };
+        let full = from("DockerImage", &format!("example.com/app@{DIGEST}"));
+        let mut new = build(&from("DockerImage", "app"), &from("DockerImage", "app:latest"));
+        resolve(Workload::Build, &mut new, None, &One { local: true });
+        assert_eq!(new, build(&full, &full));
+        let tag = from("ImageStreamTag", "app:latest");
+        let mut new = build(&tag, &tag);
+        resolve(Workload::Build, &mut new, None, &One { local: true });
+        assert_eq!(new, build(&tag, &tag));
+    }
+
+    #[test]
     fn short_names_are_resolved_where_that_is_allowed() {
         let full = format!("example.com/app@{DIGEST}");
         let check = |name: &str, local: bool, forced: bool, want: &str| {

@@ -6,6 +6,7 @@ mod cases;
 mod clients;
 mod content;
 mod faults;
+mod limits;
 mod notifications;
 mod objects;
 mod prune;
