@@ -262,3 +262,39 @@ async fn who_cannot_prove_who_they_are_gets_no_session() {
     assert!(said.contains("WARNING: Using insecure TLS client config."), "{said}");
     assert_eq!(insecure.must(&["whoami"]).await.trim(), USER);
 }
+
+#[tokio::test]
+async fn an_administrator_gives_a_group_rights_from_a_terminal() {
+    let server = server().await;
+    let (person, terminal) = (logged_in(&server).await, Terminal::at(&server));
+    let kubeconfig = server.data().join("admin.kubeconfig").display().to_string();
+    let admin = async |line: &[&str]| {
+        let all = [&["--kubeconfig", kubeconfig.as_str(), "-n", "p"], line].concat();
+        terminal.must(&all).await
+    };
+    let images = "/apis/image.openshift.io/v1/images";
+    assert_eq!(status(&person, Request::new("GET", images)).await, 403);
+    assert_eq!(
+        admin(&["adm", "groups", "new", "auditors", "ann"]).await,
+        "group.user.openshift.io/auditors created\n"
+    );
+    let said =
+        admin(&["adm", "policy", "add-cluster-role-to-group", "system:image-auditor", "auditors"]).await;
+    assert_eq!(said, "clusterrole.rbac.authorization.k8s.io/system:image-auditor added: \"auditors\"\n");
+    let said = admin(&["adm", "groups", "add-users", "auditors", USER]).await;
+    assert_eq!(said, format!("group.user.openshift.io/auditors added: [\"{USER}\"]\n"));
+    assert_eq!(status(&person, Request::new("GET", images)).await, 200);
+    let table = admin(&["get", "groups"]).await;
+    assert!(table.contains(&format!("ann, {USER}")), "{table}");
+    let who = admin(&["policy", "who-can", "list", "images", "-A"]).await;
+    assert!(
+        who.contains("Namespace: <all>\nVerb:      list\nResource:  images.image.openshift.io\n"),
+        "{who}"
+    );
+    assert!(who.contains("        auditors\n") || who.contains("Groups: auditors\n"), "{who}");
+    admin(&["adm", "policy", "remove-cluster-role-from-group", "system:image-auditor", "auditors"]).await;
+    assert_eq!(status(&person, Request::new("GET", images)).await, 403);
+    admin(&["adm", "groups", "remove-users", "auditors", USER, "ann"]).await;
+    let explained = admin(&["get", "group", "auditors", "-o", "jsonpath={.users}"]).await;
+    assert_eq!(explained, "[]");
+}

@@ -3,6 +3,7 @@
 mod groups;
 mod prune;
 
+use super::policy;
 use crate::app::App;
 use crate::failure::Failure;
 
@@ -18,6 +19,8 @@ pub(crate) struct Args {
 enum What {
     /// Keep groups of users
     Groups(groups::Args),
+    /// Give roles to people, in the project or in the whole server, and take them away
+    Policy(policy::adm::Args),
     /// Remove what is old and unused
     Prune(prune::Args),
 }
@@ -25,6 +28,7 @@ enum What {
 pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
     match &args.what {
         What::Groups(args) => groups::run(app, args).await,
+        What::Policy(args) => policy::adm::run(app, args).await,
         What::Prune(args) => prune::run(app, args).await,
     }
 }

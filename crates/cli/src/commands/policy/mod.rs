@@ -1,9 +1,12 @@
 //! `policy`: who has which role in a project.
 //!
 //! Every call that gives a role makes a binding of its own with just the new subjects; only a binding that is named
-//! grows. Taking a role away changes the bindings that are there, and deletes those without subjects.
+//! grows. Taking a role away changes the bindings that are there, and deletes those without subjects. `adm policy` does
+//! the same for the whole server, too.
 
+pub(super) mod adm;
 mod remove;
+mod who;
 
 use serde_json::{Value, json};
 
@@ -41,6 +44,8 @@ enum What {
     RemoveUser(remove::AllFlags),
     /// Take all roles from groups
     RemoveGroup(remove::AllFlags),
+    /// List who may do something
+    WhoCan(who::Args),
 }
 
 /// Flags of giving and taking.
@@ -69,20 +74,44 @@ enum Who {
     Groups,
 }
 
+/// Where a role is given.
+#[derive(Clone, Copy, PartialEq)]
+enum Scope {
+    Project,
+    Server,
+}
+
+impl Scope {
+    fn kind(self) -> &'static str {
+        if self == Scope::Project { "RoleBinding" } else { "ClusterRoleBinding" }
+    }
+
+    /// Where the bindings are.
+    fn path(self, app: &App) -> String {
+        match self {
+            Scope::Project => format!("{ROOT}/namespaces/{}/rolebindings", segment(app.namespace())),
+            Scope::Server => format!("{ROOT}/clusterrolebindings"),
+        }
+    }
+}
+
 pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
+    let grant = |flags, who| Grant::read(app, flags, who, Scope::Project);
     match &args.what {
-        What::AddRoleToUser(flags) => add(app, &Grant::read(app, flags, Who::Users)?).await,
-        What::AddRoleToGroup(flags) => add(app, &Grant::read(app, flags, Who::Groups)?).await,
-        What::RemoveRoleFromUser(flags) => remove::role(app, &Grant::read(app, flags, Who::Users)?).await,
-        What::RemoveRoleFromGroup(flags) => remove::role(app, &Grant::read(app, flags, Who::Groups)?).await,
+        What::AddRoleToUser(flags) => add(app, &grant(flags, Who::Users)?).await,
+        What::AddRoleToGroup(flags) => add(app, &grant(flags, Who::Groups)?).await,
+        What::RemoveRoleFromUser(flags) => remove::role(app, &grant(flags, Who::Users)?).await,
+        What::RemoveRoleFromGroup(flags) => remove::role(app, &grant(flags, Who::Groups)?).await,
         What::RemoveUser(flags) => remove::all(app, flags, "User").await,
         What::RemoveGroup(flags) => remove::all(app, flags, "Group").await,
+        What::WhoCan(args) => who::run(app, args).await,
     }
 }
 
 /// What is given or taken.
 struct Grant<'a> {
     flags: &'a Flags,
+    scope: Scope,
     role: String,
     /// `Role` or `ClusterRole`
     kind: &'static str,
@@ -93,7 +122,7 @@ struct Grant<'a> {
 }
 
 impl Grant<'_> {
-    fn read<'a>(app: &App, flags: &'a Flags, who: Who) -> Result<Grant<'a>, Failure> {
+    fn read<'a>(app: &App, flags: &'a Flags, who: Who, scope: Scope) -> Result<Grant<'a>, Failure> {
         let (role, names) = match (flags.args.split_first(), who) {
             (Some((role, names)), Who::Users) if !names.is_empty() || !flags.serviceaccount.is_empty() => {
                 (role, names)
@@ -108,6 +137,9 @@ impl Grant<'_> {
             }
         };
         let namespace = app.namespace();
+        if scope == Scope::Server && !flags.role_namespace.is_empty() {
+            return Err(plain("a role of a project cannot be given in the whole server"));
+        }
         if !flags.role_namespace.is_empty() && flags.role_namespace != namespace {
             return Err(plain(format!(
                 "role binding in namespace \"{namespace}\" can't reference role in different namespace \"{}\"",
@@ -118,7 +150,7 @@ impl Grant<'_> {
         subjects.extend(flags.serviceaccount.iter().map(|name| account(namespace, name)));
         let names = names.iter().chain(&flags.serviceaccount).cloned().collect();
         let kind = if flags.role_namespace.is_empty() { "ClusterRole" } else { "Role" };
-        Ok(Grant { flags, role: role.clone(), kind, subjects, names, dry_run: flags.dry_run.get()? })
+        Ok(Grant { flags, scope, role: role.clone(), kind, subjects, names, dry_run: flags.dry_run.get()? })
     }
 
     fn is_of(&self, binding: &Value) -> bool {
@@ -166,16 +198,12 @@ fn same(a: &Value, b: &Value) -> bool {
     ["kind", "name", "namespace"].iter().all(|key| text_at(a, &[key]) == text_at(b, &[key]))
 }
 
-fn bindings_path(app: &App) -> String {
-    format!("{ROOT}/namespaces/{}/rolebindings", segment(app.namespace()))
-}
-
-/// All bindings of the project.
-async fn bindings(app: &App) -> Result<Vec<Value>, Failure> {
-    let found = app.api().await?.document(Call::get(bindings_path(app), JSON)).await?;
+/// All bindings of the project, or of the server.
+async fn bindings(app: &App, scope: Scope) -> Result<Vec<Value>, Failure> {
+    let found = app.api().await?.document(Call::get(scope.path(app), JSON)).await?;
     let typed = |item: &Value| {
         let mut item = item.clone();
-        item["kind"] = "RoleBinding".into();
+        item["kind"] = scope.kind().into();
         item["apiVersion"] = format!("{GROUP}/v1").into();
         item
     };
@@ -183,13 +211,14 @@ async fn bindings(app: &App) -> Result<Vec<Value>, Failure> {
 }
 
 async fn add(app: &App, grant: &Grant<'_>) -> Result<(), Failure> {
-    let all = bindings(app).await?;
+    let all = bindings(app, grant.scope).await?;
     let named = &grant.flags.rolebinding_name;
     let held =
         all.iter().find(|binding| !named.is_empty() && text_at(binding, &["metadata", "name"]) == named);
     if let Some(other) = held.filter(|binding| !grant.is_of(binding)) {
         return Err(plain(format!(
-            "rolebinding {named} found for role {}, not {}",
+            "{} {named} found for role {}, not {}",
+            grant.scope.kind().to_lowercase(),
             text_at(other, &["roleRef", "name"]),
             grant.role
         )));
@@ -216,16 +245,19 @@ async fn add(app: &App, grant: &Grant<'_>) -> Result<(), Failure> {
             let mut subjects = items_at(held, &["subjects"]).to_vec();
             subjects.extend(fresh);
             binding["subjects"] = subjects.into();
-            (http::Method::PUT, format!("{}/{}", bindings_path(app), segment(named)), binding)
+            (http::Method::PUT, format!("{}/{}", grant.scope.path(app), segment(named)), binding)
         }
         None => {
             let name = if named.is_empty() { free_name(&all, &grant.role)? } else { named.clone() };
-            let binding = json!({
-                "kind": "RoleBinding", "apiVersion": format!("{GROUP}/v1"),
-                "metadata": {"name": name, "namespace": app.namespace()}, "subjects": fresh,
+            let mut binding = json!({
+                "kind": grant.scope.kind(), "apiVersion": format!("{GROUP}/v1"),
+                "metadata": {"name": name}, "subjects": fresh,
                 "roleRef": {"apiGroup": GROUP, "kind": grant.kind, "name": grant.role},
             });
-            (http::Method::POST, bindings_path(app), binding)
+            if grant.scope == Scope::Project {
+                binding["metadata"]["namespace"] = app.namespace().into();
+            }
+            (http::Method::POST, grant.scope.path(app), binding)
         }
     };
     let mut result = binding.clone();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Grant, bindings, bindings_path, same};
+use super::{Grant, Scope, bindings, same};
 use crate::app::App;
 use crate::client::{Call, segment, target};
 use crate::failure::{Failure, plain};
@@ -20,21 +20,22 @@ pub(crate) struct AllFlags {
 
 pub(super) async fn role(app: &App, grant: &Grant<'_>) -> Result<(), Failure> {
     let named = &grant.flags.rolebinding_name;
-    let of_role: Vec<Value> = bindings(app)
+    let of_role: Vec<Value> = bindings(app, grant.scope)
         .await?
         .into_iter()
         .filter(|binding| grant.is_of(binding))
         .filter(|binding| named.is_empty() || text_at(binding, &["metadata", "name"]) == named)
         .collect();
     let Some(first) = of_role.first().cloned() else {
-        return Err(plain(format!("unable to locate any RoleBinding for {} \"{}\"", grant.kind, grant.role)));
+        let kind = grant.scope.kind();
+        return Err(plain(format!("unable to locate any {kind} for {} \"{}\"", grant.kind, grant.role)));
     };
     let mut found = false;
     for binding in &of_role {
         let gone = |known: &Value| grant.subjects.iter().any(|subject| same(known, subject));
         if items_at(binding, &["subjects"]).iter().any(gone) {
             found = true;
-            without(app, binding, gone, grant.dry_run).await?;
+            without(app, grant.scope, binding, gone, grant.dry_run).await?;
         }
     }
     if !found {
@@ -46,6 +47,7 @@ pub(super) async fn role(app: &App, grant: &Grant<'_>) -> Result<(), Failure> {
 /// Takes subjects out of a binding; one that is empty then goes.
 async fn without(
     app: &App,
+    scope: Scope,
     binding: &Value,
     gone: impl Fn(&Value) -> bool,
     dry_run: DryRun,
@@ -53,7 +55,7 @@ async fn without(
     if dry_run == DryRun::Client {
         return Ok(());
     }
-    let path = format!("{}/{}", bindings_path(app), segment(text_at(binding, &["metadata", "name"])));
+    let path = format!("{}/{}", scope.path(app), segment(text_at(binding, &["metadata", "name"])));
     let left: Vec<Value> =
         items_at(binding, &["subjects"]).iter().filter(|known| !gone(known)).cloned().collect();
     let mut changed = binding.clone();
@@ -77,7 +79,7 @@ pub(super) async fn all(app: &App, flags: &AllFlags, kind: &str) -> Result<(), F
     }
     let dry_run = flags.dry_run.get()?;
     let mut found = false;
-    for binding in bindings(app).await? {
+    for binding in bindings(app, Scope::Project).await? {
         let is_named = |known: &Value, name: &str| known["kind"] == kind && text_at(known, &["name"]) == name;
         let gone = |known: &Value| flags.args.iter().any(|name| is_named(known, name));
         let subjects = items_at(&binding, &["subjects"]);
@@ -91,7 +93,7 @@ pub(super) async fn all(app: &App, flags: &AllFlags, kind: &str) -> Result<(), F
             continue;
         }
         found = true;
-        without(app, &binding, gone, dry_run).await?;
+        without(app, Scope::Project, &binding, gone, dry_run).await?;
         app.io.line(&format!(
             "Removing {} from {noun}s [{}] in project {}.{}",
             text_at(&binding, &["roleRef", "name"]),

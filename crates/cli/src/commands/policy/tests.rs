@@ -144,3 +144,53 @@ fn lines_that_make_no_sense_are_explained() {
     );
     refuse(&["nothing"], "unknown command \"nothing\"\nSee 'weir policy -h' for help and examples");
 }
+
+#[test]
+fn roles_in_the_whole_server_are_given_and_taken_by_administrators() {
+    const ALL: &str = "GET /apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+    let run_adm = |line: &[&str], steps: Vec<(&'static str, u16, Value)>, out: &str, err: &str| {
+        let script = Script::new(steps);
+        let line: Vec<&str> = ["adm", "policy"].iter().chain(line).copied().collect();
+        let got = run(&line, &script, None);
+        assert_eq!((got.out.as_str(), got.err.as_str()), (out, err), "{line:?}");
+        script.finished();
+        script.seen().into_iter().map(|seen| seen.body).collect::<Vec<Value>>()
+    };
+    let sent = run_adm(
+        &["add-cluster-role-to-group", "view", "devs"],
+        vec![
+            (ALL, 200, json!({"items": []})),
+            (VIEW, 200, json!({})),
+            ("POST /apis/rbac.authorization.k8s.io/v1/clusterrolebindings", 201, json!({})),
+        ],
+        "clusterrole.rbac.authorization.k8s.io/view added: \"devs\"\n",
+        "",
+    );
+    assert_eq!(
+        sent[2],
+        json!({"kind": "ClusterRoleBinding", "apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "view"},
+            "subjects": [{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "devs"}],
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}})
+    );
+    run_adm(
+        &["remove-cluster-role-from-user", "view", "bob"],
+        vec![
+            (ALL, 200, json!({"items": [binding("view", "view", &["bob"])]})),
+            ("DELETE /apis/rbac.authorization.k8s.io/v1/clusterrolebindings/view", 200, json!({})),
+        ],
+        "clusterrole.rbac.authorization.k8s.io/view removed: \"bob\"\n",
+        "",
+    );
+    run_adm(
+        &["remove-cluster-role-from-user", "view", "bob"],
+        vec![(ALL, 200, json!({"items": []}))],
+        "",
+        "error: unable to locate any ClusterRoleBinding for ClusterRole \"view\"\n",
+    );
+    run_adm(
+        &["add-role-to-user", "view", "bob"],
+        vec![(LIST, 200, json!({"items": []})), (VIEW, 200, json!({})), (POST, 201, json!({}))],
+        "clusterrole.rbac.authorization.k8s.io/view added: \"bob\"\n",
+        "",
+    );
+}
