@@ -1,7 +1,7 @@
 //! A registry over temporary files, and requests to it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -11,11 +11,12 @@ use oci::{Digest, media};
 use serde_json::{Value, json};
 use store::embedded::{Embedded, Options};
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 
 use super::memory::{Memory, Users};
 use crate::blobs::FileBlobs;
 use crate::body::{Body, RequestBody};
-use crate::registry::{Origin, Registry, Settings, Surroundings};
+use crate::registry::{Origin, Registry, Settings, Spawn, Surroundings};
 
 /// A registry that can be stopped and started again.
 pub(super) struct Harness {
@@ -23,7 +24,11 @@ pub(super) struct Harness {
     pub(super) catalog: Arc<Memory>,
     pub(super) now: Arc<AtomicU64>,
     pub(super) dir: TempDir,
+    transfers: Arc<Transfers>,
 }
+
+/// What goes on behind the answers.
+type Transfers = Mutex<Vec<JoinHandle<()>>>;
 
 /// What was answered.
 #[derive(Debug)]
@@ -120,26 +125,35 @@ impl Harness {
     pub(super) async fn with(settings: Settings) -> Harness {
         let dir = tempfile::tempdir().unwrap();
         let (catalog, now) = (Arc::new(Memory::default()), Arc::new(AtomicU64::new(1_700_000_000)));
-        let registry = open(&dir, &catalog, &now, settings).await;
-        Harness { registry, catalog, now, dir }
+        let transfers = Arc::default();
+        let registry = open(&dir, &catalog, &now, &transfers, settings).await;
+        Harness { registry, catalog, now, dir, transfers }
+    }
+
+    /// Waits until everything that went on behind the answers has ended.
+    pub(super) async fn settled(&self) {
+        loop {
+            let Some(transfer) = self.transfers.lock().unwrap().pop() else { return };
+            transfer.await.unwrap();
+        }
     }
 
     /// Stops the registry in the middle of whatever it is doing, and starts it again.
     pub(super) async fn restarted(self) -> Harness {
-        let Harness { registry, catalog, now, dir } = self;
+        let Harness { registry, catalog, now, dir, transfers } = self;
         let settings = registry.settings.clone();
         drop(registry);
-        let registry = open(&dir, &catalog, &now, settings).await;
-        Harness { registry, catalog, now, dir }
+        let registry = open(&dir, &catalog, &now, &transfers, settings).await;
+        Harness { registry, catalog, now, dir, transfers }
     }
 
     /// Starts again with so many bytes of the disk that must stay free.
     pub(super) async fn filled(self, reserve: u64) -> Harness {
-        let Harness { registry, catalog, now, dir } = self;
+        let Harness { registry, catalog, now, dir, transfers } = self;
         let settings = registry.settings.clone();
         drop(registry);
-        let registry = open_with(&dir, &catalog, &now, settings, reserve).await;
-        Harness { registry, catalog, now, dir }
+        let registry = open_with(&dir, &catalog, &now, &transfers, settings, reserve).await;
+        Harness { registry, catalog, now, dir, transfers }
     }
 
     pub(super) fn later(&self, seconds: u64) {
@@ -222,15 +236,17 @@ async fn open(
     dir: &TempDir,
     catalog: &Arc<Memory>,
     now: &Arc<AtomicU64>,
+    transfers: &Arc<Transfers>,
     settings: Settings,
 ) -> Arc<Registry> {
-    open_with(dir, catalog, now, settings, 0).await
+    open_with(dir, catalog, now, transfers, settings, 0).await
 }
 
 async fn open_with(
     dir: &TempDir,
     catalog: &Arc<Memory>,
     now: &Arc<AtomicU64>,
+    transfers: &Arc<Transfers>,
     settings: Settings,
     reserve: u64,
 ) -> Arc<Registry> {
@@ -245,7 +261,7 @@ async fn open_with(
             let digest = Digest::sha256(&next.to_le_bytes());
             buffer.copy_from_slice(&digest.hex().as_bytes()[..buffer.len()]);
         }),
-        spawn: Box::new(spawn),
+        spawn: spawner(transfers),
         notify: Box::new(|_| {}),
         counters: Box::new(|| "imageregistry_up 1\n".to_owned()),
     };
@@ -256,8 +272,9 @@ async fn open_with(
 }
 
 #[expect(clippy::disallowed_methods, reason = "there is no server around the registry that would spawn")]
-fn spawn(transfer: futures_util::future::BoxFuture<'static, ()>) {
-    tokio::spawn(transfer);
+fn spawner(transfers: &Arc<Transfers>) -> Spawn {
+    let transfers = Arc::clone(transfers);
+    Box::new(move |transfer| transfers.lock().unwrap().push(tokio::spawn(transfer)))
 }
 
 /// Every registry of this process draws other names, also after a restart.

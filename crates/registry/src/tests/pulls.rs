@@ -129,17 +129,6 @@ fn blob(digest: &Digest) -> String {
     format!("/v2/demo/app/blobs/{digest}")
 }
 
-/// Asks again until what goes on behind has happened.
-async fn kept(harness: &Harness, digest: &Digest) -> bool {
-    for _ in 0..500 {
-        if harness.registry.blobs.size(digest).await.unwrap().is_some() {
-            return true;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
-    false
-}
-
 #[tokio::test]
 async fn however_many_ask_a_blob_is_fetched_once_and_kept() {
     let (place, layer) = (Fake::named("up.example/app"), large());
@@ -254,7 +243,8 @@ async fn a_transfer_goes_on_when_its_client_has_gone() {
     drop(harness.ask("GET", &blob(&digest)).open().await);
     sender.send(Ok(Bytes::copy_from_slice(&layer.as_bytes()[2_000_000..]))).unwrap();
     drop(sender);
-    assert!(kept(&harness, &digest).await);
+    harness.settled().await;
+    assert!(harness.registry.blobs.size(&digest).await.unwrap().is_some());
     assert!(harness.get(&blob(&digest)).await.is(200).body == layer);
     assert_eq!(place.opened(), 1);
 }
@@ -272,12 +262,7 @@ async fn nothing_is_kept_when_that_is_switched_off() {
         harness.get(&format!("/v2/demo/app/manifests/{image}")).await.is(200);
     }
     let uploads = harness.dir.path().join("registry/uploads");
-    for _ in 0..500 {
-        if std::fs::read_dir(&uploads).unwrap().count() == 0 {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    harness.settled().await;
     assert_eq!(std::fs::read_dir(uploads).unwrap().count(), 0);
     assert!(harness.registry.blobs.size(&digest).await.unwrap().is_none());
     assert!(harness.registry.blobs.size(&image).await.unwrap().is_none());

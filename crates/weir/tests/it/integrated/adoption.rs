@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::{objects::audit, world::World};
 use crate::{
     api::{Api, Request},
+    object_store::{Mood, ObjectStore},
     registry::Registries,
     server::Server,
 };
@@ -45,13 +46,27 @@ async fn meaning(world: &World, (name, tag): (&str, &str)) -> Option<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_tag_of_a_volume_means_here_what_it_meant_there() {
+    check("registry:\n", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_volume_is_taken_over_into_an_object_store() {
+    let store = ObjectStore::start(Mood::Good).await;
+    let (text, files) = store.configuration(false);
+    check(&text, &files).await;
+    // What was read there byte for byte is nowhere else.
+    assert!(store.objects().len() > 10, "{}", store.objects().len());
+}
+
+/// Takes a volume over by a server with this configuration, which ends within `registry`.
+async fn check(configuration: &str, files: &[(&str, &[u8])]) {
     let upstream = Registries::start();
     let expected = tags(&upstream.open.host).await;
     let ours: BTreeMap<_, _> =
         expected.iter().filter(|((name, _), _)| name.matches('/').count() == 1).collect();
     assert!(ours.len() > 5, "the volume has too little in it: {expected:?}");
-    let configuration = format!("registry:\n  adopt: '{}'\n", upstream.open.storage().display());
-    let mut world = World::around(Server::configured(&configuration, &[]).await).await;
+    let configuration = format!("{configuration}  adopt: '{}'\n", upstream.open.storage().display());
+    let mut world = World::around(Server::configured(&configuration, files).await).await;
     let deadline = Instant::now() + PATIENCE;
     while !world.server.log().contains("the volume has been looked through") {
         assert!(Instant::now() < deadline, "the volume was not looked through in time");
