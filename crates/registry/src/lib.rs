@@ -33,6 +33,8 @@ pub mod records;
 mod registry;
 pub mod route;
 mod sessions;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod upstream;

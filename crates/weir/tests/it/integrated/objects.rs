@@ -52,7 +52,7 @@ pub(super) async fn audit(world: &World, repository: &str, tag: &str) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn real_clients_and_kills_lose_nothing_on_a_store_that_fails() {
-    let store = ObjectStore::start(Mood::Bad).await;
+    let store = ObjectStore::start(Mood::Bad(11)).await;
     let (mut world, upstream) = (world(&store, false).await, Registries::start());
     let home = tempfile::tempdir().expect("a home");
     let registry = world.server.registry().to_owned();
