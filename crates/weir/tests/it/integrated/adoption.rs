@@ -78,7 +78,13 @@ async fn check(configuration: &str, files: &[(&str, &[u8])]) {
         assert_eq!(found.as_deref(), Some(digest.as_str()), "{name}:{tag}");
         contents += audit(&world, name, tag).await;
     }
-    println!("{} tags, {contents} contents", ours.len());
+    assert!(contents > ours.len(), "{} tags, {contents} contents", ours.len());
+    // A name that cannot be one here is told, with what it would have to be.
+    let log = world.server.log();
+    for (name, _) in expected.keys().filter(|(name, _)| name.matches('/').count() != 1) {
+        let told = log.lines().find(|line| line.contains("was not adopted") && line.contains(name.as_str()));
+        assert!(told.is_some_and(|line| line.contains("<project>/<name>")), "{name}: {log}");
+    }
 
     // A second look changes nothing, and the other registry goes on as before.
     let ((name, tag), _) = ours.iter().next().expect("there are some");
