@@ -17,7 +17,7 @@ mod clients;
 mod consumers;
 mod rights;
 mod watcher;
-mod world;
+pub(crate) mod world;
 
 use std::time::Duration;
 

@@ -7,16 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use oci::client::{FaultyTransport, ResponseBody, Transport, TransportError, Trust};
-use store::Store;
 use store::embedded::{Drive, Embedded, Options};
 use store::sim::Faulty;
 
 use super::Cast;
 use super::client::Client;
 use super::consumers::{self, Receiver};
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, Oidc};
 use crate::clock::Clock;
-use crate::context::Ctx;
+use crate::context::{Context, Ctx};
 use crate::import::testing::Upstream;
 use crate::pipeline::Pipeline;
 use crate::random::Random;
@@ -131,17 +130,7 @@ impl World {
     pub(super) async fn start(disk: Disk, network: &Network, seed: u64) -> World {
         let fresh = disk.image.is_empty();
         let disk = Faulty::from_image(disk.seed, disk.image);
-        let options = Options { drive: Drive::Inline, ..Options::default() };
-        let store =
-            Embedded::with_backend(disk.clone(), options).expect("what a power cut leaves can be opened");
-        let store: Arc<dyn Store> = Arc::new(store);
-        let clock = Clock::simulated("2026-03-01T00:00:00Z".parse().unwrap());
-        let random = Random::seeded(seed);
-        let keys = tempfile::tempdir().unwrap();
-        let signer = crate::auth::Signer::open(keys.path()).unwrap();
-        let authenticator = Authenticator::new(TOKEN, signer, None, None, None);
-        let built = serve::context(settings(), clock, random, store, authenticator).await.unwrap();
-        let mut context = Arc::into_inner(built).expect("nobody else has the context yet");
+        let mut context = context(disk.clone(), seed, None).await;
         context.transport = Arc::clone(&network.transport) as Arc<dyn Transport>;
         if let Some(receiver) = &network.receiver {
             context.webhooks = Arc::clone(receiver) as Arc<dyn Transport>;
@@ -193,6 +182,20 @@ impl World {
         assert!(ended, "a server without a disk ends all the same");
         Disk { seed, image }
     }
+}
+
+/// A server on a disk that nobody has started yet; it may know another identity provider.
+pub(crate) async fn context(disk: Faulty, seed: u64, oidc: Option<Oidc>) -> Context {
+    let options = Options { drive: Drive::Inline, ..Options::default() };
+    let store = Embedded::with_backend(disk, options).expect("what a power cut leaves can be opened");
+    let clock = Clock::simulated("2026-03-01T00:00:00Z".parse().unwrap());
+    let keys = tempfile::tempdir().unwrap();
+    let signer = crate::auth::Signer::open(keys.path()).unwrap();
+    let authenticator = Authenticator::new(TOKEN, signer, None, None, oidc);
+    let built = serve::context(settings(), clock, Random::seeded(seed), Arc::new(store), authenticator)
+        .await
+        .unwrap();
+    Arc::into_inner(built).expect("nobody else has the context yet")
 }
 
 fn settings() -> Settings {

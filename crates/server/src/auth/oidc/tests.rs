@@ -280,3 +280,27 @@ proptest::proptest! {
         }
     }
 }
+
+#[tokio::test]
+async fn groups_that_are_kept_here_join_those_of_the_token() {
+    let (key, oidc) = one().await;
+    let disk = store::sim::Faulty::from_image(1, Vec::new());
+    let ctx = crate::simulation::world::context(disk, 1, Some(oidc)).await;
+    let groups = crate::resource::find("user.openshift.io", "v1", "groups", "").unwrap();
+    let group = |users: Value| {
+        let mut group = crate::plain::Plain::default();
+        group.metadata.name = "reviewers".to_owned();
+        group.fields.insert("users".to_owned(), users);
+        crate::stored::Storable::encode(&group)
+    };
+    let key_of_group = crate::streams::key(&groups.key("", "reviewers")).unwrap();
+    let token = key.token(&claims());
+    let mut found = Vec::new();
+    for users in [json!(["alice"]), json!(["idp:alice"]), json!([])] {
+        ctx.store.commit(store::Txn::new().put(key_of_group.clone(), group(users))).await.unwrap();
+        let owner = crate::auth::token_owner(&ctx, &token, None).expect("the token is good");
+        found.push(owner.actor.groups.contains(&"reviewers".to_owned()));
+        assert!(owner.actor.groups.contains(&"idp:dev".to_owned()));
+    }
+    assert_eq!(found, [false, true, false], "a group names users as they are called here");
+}
