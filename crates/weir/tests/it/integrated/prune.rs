@@ -105,3 +105,41 @@ async fn what_a_workload_runs_stays() {
     assert!(!output.status.success() && said.contains("deployment/d namespace="), "{said}");
     assert!(said.ends_with("error: failed to build graph - no changes made\n"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_role_of_pruners_is_enough_and_that_of_builders_is_not() {
+    let place = Place::open().await;
+    let (world, api) = (&place.world, place.world.server.api());
+    let binding = json!({
+        "metadata": {"name": "pruner"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:image-pruner"},
+        "subjects": [{"kind": "ServiceAccount", "namespace": world.project, "name": "none"}],
+    });
+    let bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+    world.api.must(Request::new("POST", bindings).json(&binding)).await;
+    let ca = world.server.data().join("ca.crt").display().to_string();
+    let prune = async |who: &str| {
+        let token = format!("--token={}", world.token(who));
+        let server = format!("--server={}", api.base());
+        // The flag for the authority is the registry's here; the server's stands in a file.
+        let config = json!({"apiVersion": "v1", "kind": "Config", "current-context": "c",
+            "clusters": [{"name": "s", "cluster": {"server": api.base(), "certificate-authority": ca}}],
+            "users": [{"name": "u", "user": {}}],
+            "contexts": [{"name": "c", "context": {"cluster": "s", "user": "u"}}]});
+        let file = place.home.path().join("config");
+        std::fs::write(&file, config.to_string()).expect("a file");
+        tokio::process::Command::new(env!("CARGO_BIN_EXE_weir"))
+            .args([&server, &token, "--kubeconfig"])
+            .arg(file)
+            .args(["adm", "prune", "images", "--keep-younger-than=0s", "--keep-tag-revisions=1", "--confirm"])
+            .output()
+            .await
+            .expect("the client can be run")
+    };
+    let refused = prune("builder").await;
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("Forbidden"));
+    let done = prune("none").await;
+    let said = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success() && said.contains("deleted 1 image object(s)"), "{said}");
+    assert_eq!(place.image_objects().await, [digest(&place.new.manifest)]);
+}
