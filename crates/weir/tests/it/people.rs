@@ -292,6 +292,12 @@ async fn an_administrator_gives_a_group_rights_from_a_terminal() {
         "{who}"
     );
     assert!(who.contains("        auditors\n") || who.contains("Groups: auditors\n"), "{who}");
+    let own = Terminal::at(&server);
+    own.enter(&server).await;
+    let known = own.must(&["auth", "whoami"]).await;
+    assert!(known.contains("Username ") && known.contains("auditors") && known.contains(USER), "{known}");
+    let rights = own.must(&["-n", "p", "auth", "can-i", "--list"]).await;
+    assert!(rights.lines().any(|line| line.starts_with("images.image.openshift.io ")), "{rights}");
     admin(&["adm", "policy", "remove-cluster-role-from-group", "system:image-auditor", "auditors"]).await;
     assert_eq!(status(&person, Request::new("GET", images)).await, 403);
     admin(&["adm", "groups", "remove-users", "auditors", USER, "ann"]).await;

@@ -1,5 +1,8 @@
 //! `auth`: what one may do.
 
+mod rules;
+mod whoami;
+
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -19,6 +22,8 @@ pub(crate) struct Args {
 enum What {
     /// Say whether an action is allowed
     CanI(CanI),
+    /// Show everything that the server knows of you
+    Whoami(whoami::Args),
 }
 
 /// `auth can-i VERB TYPE[/NAME]`
@@ -35,6 +40,12 @@ struct CanI {
     /// Part of the resource, status for instance
     #[arg(long, default_value = "")]
     subresource: String,
+    /// List everything that is allowed in the project
+    #[arg(long)]
+    list: bool,
+    /// With --list: no headers
+    #[arg(long)]
+    no_headers: bool,
 }
 
 const VERBS: &[&str] = &[
@@ -57,7 +68,16 @@ const VERBS: &[&str] = &[
 ];
 
 pub(crate) async fn run(app: &App, args: &Args) -> Result<(), Failure> {
-    let What::CanI(own) = &args.what;
+    let own = match &args.what {
+        What::CanI(own) => own,
+        What::Whoami(own) => return whoami::run(app, own).await,
+    };
+    if own.list {
+        if !own.args.is_empty() {
+            return Err(plain("list option must be specified with no arguments"));
+        }
+        return rules::list(app, !own.no_headers).await;
+    }
     let [verb, what] = own.args.as_slice() else {
         return Err(plain(
             "you must specify two arguments: verb resource or verb resource/resourceName.\nSee 'kubectl auth can-i -h' for help and examples.",
