@@ -26,6 +26,8 @@ pub const SPLIT_BYTES: u64 = 128 * 1024;
 pub const ALLOCATE_BYTES: u64 = 4 << 20;
 /// Bytes of one upload after which the disk begins with them, while more comes.
 pub const SETTLE_BYTES: u64 = 16 << 20;
+/// The same where others read while it arrives: they wait for the processor, and nobody for the disk.
+pub const SETTLE_SHARED_BYTES: u64 = 256 << 20;
 /// Bytes of the disk that content leaves free: what else is on it, the records first of all, must go on.
 pub const RESERVE: u64 = 128 << 20;
 /// Blobs of other registries that are fetched at once.

@@ -36,6 +36,8 @@ struct State {
     allocated: u64,
     /// Bytes since the disk was last told to begin.
     held: u64,
+    /// How many of them are enough.
+    settles_after: u64,
     /// Whether the disk is at it.
     is_settling: Arc<AtomicBool>,
 }
@@ -51,9 +53,8 @@ impl State {
             }
             Resume::Shared(algorithm) => {
                 let file = Arc::new(options.create(true).truncate(true).open(path)?);
-                // Who reads it while it arrives waits for the processor, and nobody for the disk.
-                let is_settling = Arc::new(AtomicBool::new(true));
-                Ok(State { is_settling, ..State::at(file, Hasher::new(algorithm), 0) })
+                let settles_after = limits::SETTLE_SHARED_BYTES;
+                Ok(State { settles_after, ..State::at(file, Hasher::new(algorithm), 0) })
             }
             Resume::At(progress) => {
                 let mut file = options.open(path)?;
@@ -70,7 +71,16 @@ impl State {
     }
 
     fn at(file: Arc<File>, hasher: Hasher, offset: u64) -> State {
-        State { file, hasher, offset, broken: false, allocated: offset, held: 0, is_settling: Arc::default() }
+        State {
+            file,
+            hasher,
+            offset,
+            broken: false,
+            allocated: offset,
+            held: 0,
+            settles_after: limits::SETTLE_BYTES,
+            is_settling: Arc::default(),
+        }
     }
 
     fn write(&mut self, blobs: &FileBlobs, chunks: &[Bytes]) -> io::Result<()> {
@@ -125,7 +135,7 @@ impl State {
     /// Has the disk begin with what is there, when that is much. Its own descriptor: an error is told once to each, and
     /// the one that the upload is synchronised through must hear of it.
     fn settle(&mut self, path: &Path) {
-        if self.held < limits::SETTLE_BYTES || self.is_settling.swap(true, Ordering::AcqRel) {
+        if self.held < self.settles_after || self.is_settling.swap(true, Ordering::AcqRel) {
             return;
         }
         self.held = 0;
