@@ -58,11 +58,9 @@ impl Intake {
         let mut writing: Option<Io<'_, ()>> = None;
         let mut under_way = Vec::new();
         let mut ended: Option<Result<(), Broken>> = None;
+        // As large as it was when it began: were it smaller all at once, a full batch would be nobody's.
+        let mut most = place.batch(terms);
         loop {
-            let most = match terms.eager {
-                true => place.batch().min(limits::RECENT_BYTES / 2),
-                false => place.batch(),
-            };
             tokio::select! {
                 biased;
                 done = finished(&mut writing), if writing.is_some() => {
@@ -85,7 +83,7 @@ impl Intake {
             if writing.is_none() && !batch.is_empty() && is_due {
                 under_way.clone_from(&batch);
                 writing = Some(upload.write(std::mem::take(&mut batch)));
-                size = 0;
+                (size, most) = (0, place.batch(terms));
             }
             if writing.is_none()
                 && let Some(ended) = ended.take()
@@ -105,10 +103,11 @@ impl<'i> Place<'i> {
         Place(intake)
     }
 
-    /// How large a batch may be now. Each body has two.
-    fn batch(&self) -> usize {
+    /// How large a batch that begins now may be. Each body has two.
+    fn batch(&self, terms: Terms) -> usize {
         let share = limits::INTAKE_BYTES / (2 * self.0.under_way.load(Ordering::Relaxed).max(1));
-        share.clamp(limits::WRITE_BYTES_LEAST, limits::WRITE_BYTES)
+        let most = if terms.eager { limits::RECENT_BYTES / 2 } else { limits::WRITE_BYTES };
+        share.clamp(limits::WRITE_BYTES_LEAST, most)
     }
 }
 
@@ -141,4 +140,37 @@ async fn next(body: &mut RequestBody, silence: Duration) -> Result<Option<Bytes>
 
 fn lost(why: &dyn Display) -> Broken {
     Broken::Lost(why.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{StreamExt, stream};
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+    use oci::digest::Algorithm;
+
+    use super::*;
+    use crate::blobs::{Blobs, FileBlobs, Resume};
+    use crate::body::BoxError;
+
+    #[tokio::test]
+    async fn a_batch_keeps_its_size_when_others_come_and_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = FileBlobs::open(dir.path()).unwrap();
+        let upload = blobs.open("one", Resume::New(Algorithm::Sha256)).await.unwrap();
+        let intake: &'static Intake = Box::leak(Box::default());
+        let mut others: Vec<Place<'static>> = Vec::new();
+        // Chunks of a third of the largest batch; behind each, many others begin or all of them end.
+        let frames = stream::iter(0..30).map(move |number| {
+            match number % 2 {
+                0 => others.extend((0..100).map(|_| Place::of(intake))),
+                _ => others.clear(),
+            }
+            Ok::<_, BoxError>(Frame::data(Bytes::from(vec![number; limits::WRITE_BYTES / 3])))
+        });
+        let body = RequestBody::new(StreamBody::new(frames));
+        let terms = Terms { limit: None, silence: Duration::from_secs(60), eager: false };
+        intake.take_in(&*upload, body, terms, &|_, _| {}).await.unwrap();
+        assert_eq!(upload.progress().offset, 30 * (limits::WRITE_BYTES / 3) as u64);
+    }
 }
