@@ -85,8 +85,9 @@ pub struct RawExtension {
 }
 
 impl RawExtension {
-    /// Wraps a document that is known to be JSON.
-    pub fn from_json(raw: Vec<u8>) -> RawExtension {
+    /// Wraps a document that is known to be JSON. What is kept takes no more room than it needs.
+    pub fn from_json(mut raw: Vec<u8>) -> RawExtension {
+        raw.shrink_to_fit();
         RawExtension { raw }
     }
 

@@ -433,11 +433,17 @@ impl Storable for ImageStream {
 
 fn without_version<T: Kind + Clone>(object: &T, encode: impl Fn(&T) -> Vec<u8>) -> Bytes {
     if object.metadata().resource_version.is_empty() {
-        return encode(object).into();
+        return kept(encode(object));
     }
     let mut copy = object.clone();
     copy.metadata_mut().resource_version.clear();
-    encode(&copy).into()
+    kept(encode(&copy))
+}
+
+/// Bytes that stay for long take no more room than they need.
+fn kept(mut bytes: Vec<u8>) -> Bytes {
+    bytes.shrink_to_fit();
+    bytes.into()
 }
 
 impl Storable for Plain {
@@ -452,7 +458,7 @@ impl Storable for Plain {
     fn encode(&self) -> Bytes {
         let mut copy = self.clone();
         copy.metadata.resource_version.clear();
-        json::compact(&copy).into()
+        kept(json::compact(&copy))
     }
 
     fn decode(served: &Served) -> Result<Arc<Plain>, String> {

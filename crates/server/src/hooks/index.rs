@@ -1,6 +1,7 @@
 //! Which stream follows which repository.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use machinery::image::{ImageStream, well_known};
 use oci::Reference;
@@ -9,25 +10,25 @@ use super::mention::Mention;
 use crate::control::StreamKey;
 
 /// Registry and path.
-type Place = (String, String);
+type Place = (Arc<str>, Arc<str>);
 
 /// Tags of a stream that are to be looked at; an empty one is the whole repository that it names.
 pub(super) type Wanted = BTreeSet<String>;
 
 /// One tag of a spec, or (without a name) the whole repository.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Follower {
     stream: StreamKey,
-    tag: String,
+    tag: Arc<str>,
     /// The tag in the repository; empty for all.
-    from: String,
+    from: Arc<str>,
 }
 
-/// Both directions of who follows what.
+/// Both directions of who follows what. Most places have one follower, and there may be very many places.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    followers: BTreeMap<Place, BTreeSet<Follower>>,
-    places: HashMap<StreamKey, BTreeSet<Place>>,
+    followers: BTreeMap<Place, Vec<Follower>>,
+    places: HashMap<StreamKey, Vec<Place>>,
 }
 
 impl Index {
@@ -41,12 +42,15 @@ impl Index {
                 }
             }
         }
-        let mut places = BTreeSet::new();
+        let mut places = Vec::new();
         for (place, tag, from) in stream.map(follows).unwrap_or_default() {
-            let follower = Follower { stream: key.clone(), tag, from };
-            self.followers.entry(place.clone()).or_default().insert(follower);
-            places.insert(place);
+            let followers = self.followers.entry(place.clone()).or_insert_with(|| Vec::with_capacity(1));
+            followers.push(Follower { stream: key.clone(), tag, from });
+            places.push(place);
         }
+        places.sort_unstable();
+        places.dedup();
+        places.shrink_to_fit();
         if !places.is_empty() {
             self.places.insert(key.clone(), places);
         }
@@ -59,44 +63,44 @@ impl Index {
 
     /// What is to be looked at because of a mention.
     pub(super) fn wanted(&self, mention: &Mention, into: &mut BTreeMap<StreamKey, Wanted>) {
-        let first = (mention.registry.clone(), mention.repository.clone());
+        let first: Place = (mention.registry.as_str().into(), mention.repository.as_str().into());
         let fits = |place: &Place| {
-            place.0 == mention.registry
+            *place.0 == mention.registry
                 && place
                     .1
                     .strip_prefix(&mention.repository)
                     .is_some_and(|rest| rest.is_empty() || (mention.below && rest.starts_with('/')))
         };
-        let near = self
-            .followers
-            .range(first..)
-            .take_while(|(place, _)| place.0 == mention.registry && place.1.starts_with(&mention.repository));
+        let near = self.followers.range(first..).take_while(|(place, _)| {
+            *place.0 == mention.registry && place.1.starts_with(&mention.repository)
+        });
         for follower in near.filter(|(place, _)| fits(place)).flat_map(|(_, followers)| followers) {
-            if !mention.tag.is_empty() && !follower.from.is_empty() && mention.tag != follower.from {
+            if !mention.tag.is_empty() && !follower.from.is_empty() && *mention.tag != *follower.from {
                 continue;
             }
-            into.entry(follower.stream.clone()).or_default().insert(follower.tag.clone());
+            into.entry(follower.stream.clone()).or_default().insert(follower.tag.to_string());
         }
     }
 }
 
 /// What a stream follows: places, with the names of tags here and there.
-fn follows(stream: &ImageStream) -> Vec<(Place, String, String)> {
+fn follows(stream: &ImageStream) -> Vec<(Place, Arc<str>, Arc<str>)> {
     let place = |name: &str| {
         let full = Reference::parse(name).ok()?.docker_client_defaults().as_v2();
         // An image by its digest never changes.
-        full.id.is_empty().then(|| ((full.registry.clone(), full.repository_name()), full.tag.clone()))
+        let place = || (full.registry.as_str().into(), full.repository_name().into());
+        full.id.is_empty().then(|| (place(), full.tag.as_str().into()))
     };
     let mut found = Vec::new();
     for tag in &stream.spec.tags {
         let from = tag.from.as_ref().filter(|from| from.kind == well_known::DOCKER_IMAGE && !tag.reference);
         if let Some((place, from)) = from.and_then(|from| place(&from.name)) {
-            found.push((place, tag.name.clone(), from));
+            found.push((place, tag.name.as_str().into(), from));
         }
     }
     let whole = Some(&stream.spec.docker_image_repository).filter(|name| !name.is_empty());
     if let Some((place, _)) = whole.and_then(|name| place(name)) {
-        found.push((place, String::new(), String::new()));
+        found.push((place, "".into(), "".into()));
     }
     found
 }

@@ -39,7 +39,7 @@ pub struct Engine {
 }
 
 /// A tag of a repository, as somebody with certain credentials sees it.
-pub(super) type TagKey = (RepoKey, String);
+pub(super) type TagKey = (RepoKey, Arc<str>);
 
 /// A question about a tag, with the moment of a change that it is about.
 pub(super) type Question = (TagKey, Option<Instant>);
@@ -172,8 +172,8 @@ impl Shelf {
 impl Content {
     /// Bytes it takes in memory, roughly.
     fn weight(&self) -> usize {
-        const OBJECT: usize = 512;
-        const ENTRY: usize = 160;
+        const OBJECT: usize = 1536;
+        const ENTRY: usize = 320;
         match self {
             Content::Image(image) => {
                 OBJECT

@@ -348,7 +348,7 @@ impl Work<'_> {
     /// after that moment counts, that moment again.
     fn shared(&self) -> Option<(TagKey, Instant, Option<Instant>)> {
         let Wanted::Tag(tag) = self.job.wanted else { return None };
-        let key = (self.repo.key.clone(), tag.clone());
+        let key = (self.repo.key.clone(), tag.as_str().into());
         match self.repo.errand.lane() {
             Lane::Scheduled { due } => Some((key, due, None)),
             Lane::Told { at } => Some((key, at, Some(at))),

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
 use machinery::field::{FieldError, FieldErrors};
 use machinery::image::{
     GROUP, Image, ImageImportStatus, ImageStream, ImageStreamImport, ImageStreamImportStatus,
@@ -135,12 +136,14 @@ impl Round<'_> {
         let spec = &self.request.spec;
         let plan = plan::plan(spec, self.held.map(|held| &*held.stream), self.registries);
         let expected = self.expected(&plan);
-        let fetches = plan.fetches.iter().zip(expected).map(|(fetch, expected)| {
+        let mut fetches = Few::default();
+        for (fetch, expected) in plan.fetches.iter().zip(expected) {
             let source = &plan.sources[fetch.source];
             let (wanted, mode, platform) = (&fetch.wanted, fetch.mode, &fetch.platform);
-            self.fetch(Job { source, wanted, mode, platform, expected, now: self.now }, secrets)
-        });
-        let results: Vec<FetchResult> = all(fetches.collect()).await;
+            let job = Job { source, wanted, mode, platform, expected, now: self.now };
+            fetches.begin(self.fetch(job, secrets)).await;
+        }
+        let results: Vec<FetchResult> = fetches.results().await;
         let images = outcome::images(spec, &plan, &results);
         let repository = match (&spec.repository, &plan.repository) {
             (Some(repository), Some(Repository::Refused(status))) => {
@@ -166,9 +169,14 @@ impl Round<'_> {
         let stream = self.held.map(|held| &*held.stream);
         let wanted = attached::wanted(self.request, status, stream, self.registries);
         let each = wanted.iter().flat_map(|(source, digest)| {
-            attached::tags(digest).map(move |tag| self.one_beside(source, digest, tag, secrets))
+            attached::tags(digest).map(move |tag| (source, digest, tag))
         });
-        all(each.collect()).await.into_iter().flatten().collect()
+        let each: Vec<(&Source, &Digest, String)> = each.collect();
+        let mut fetches = Few::default();
+        for (source, digest, tag) in each {
+            fetches.begin(self.one_beside(source, digest, tag, secrets)).await;
+        }
+        fetches.results().await.into_iter().flatten().collect()
     }
 
     /// One of the tags beside an image; `None` when the registry says that nothing is there.
@@ -200,6 +208,15 @@ impl Round<'_> {
             tracing::warn!(repository, tag, why, "what is kept beside an image could not be imported");
         }
         Some(entry)
+    }
+
+    /// Fetches a tag of a repository that no entry of the request names by itself.
+    async fn fetch_tag(&self, source: &Source, tag: &str, mode: Mode, secrets: &Secrets) -> FetchResult {
+        let (wanted, platform) = (Wanted::Tag(tag.to_owned()), &Preference::default());
+        let expected = self.target(source, tag);
+        let job = Job { source, wanted: &wanted, mode, platform, expected, now: self.now };
+        self.fetch(job, secrets).await
+    }
     }
 
     /// Where each fetch's target points now.
@@ -302,17 +319,19 @@ impl Round<'_> {
             Err(status) => return Listing::Failed(status),
         };
         let rest = self.beyond_limit(&mut tags);
-        let fetches = tags.into_iter().map(|tag| async move {
-            if let Some(result) = loaded.get(&tag) {
-                return (tag, result.clone());
-            }
-            let (wanted, platform) = (Wanted::Tag(tag.clone()), &Preference::default());
-            let expected = self.target(source, &tag);
-            let job = Job { source, wanted: &wanted, mode, platform, expected, now: self.now };
-            let result = self.fetch(job, secrets).await;
-            (tag, result)
-        });
-        let mut images: Vec<(String, FetchResult)> = all(fetches.collect()).await;
+        let mut fetches = Few::default();
+        for tag in tags {
+            fetches
+                .begin(async move {
+                    let result = match loaded.get(&tag) {
+                        Some(result) => result.clone(),
+                        None => self.fetch_tag(source, &tag, mode, secrets).await,
+                    };
+                    (tag, result)
+                })
+                .await;
+        }
+        let mut images: Vec<(String, FetchResult)> = fetches.results().await;
         let mut additional = Vec::new();
         for tag in rest {
             match loaded.get(&tag) {
@@ -324,9 +343,34 @@ impl Round<'_> {
     }
 }
 
-/// Runs the fetches of a request, a bounded number at once; results come in the order of the fetches.
-async fn all<T>(fetches: Vec<impl Future<Output = T>>) -> Vec<T> {
-    stream::iter(fetches).buffered(REQUEST_FETCHES).collect().await
+/// Fetches of a request, a bounded number of which are under way at once; results come in the order in which they were
+/// begun. A fetch is made when its turn comes: each is large, and a request may have hundreds.
+struct Few<F: Future> {
+    under_way: FuturesOrdered<F>,
+    done: Vec<F::Output>,
+}
+
+impl<F: Future> Default for Few<F> {
+    fn default() -> Few<F> {
+        Few { under_way: FuturesOrdered::new(), done: Vec::new() }
+    }
+}
+
+impl<F: Future> Few<F> {
+    /// Begins a fetch as soon as there is room for it.
+    async fn begin(&mut self, fetch: F) {
+        if self.under_way.len() >= REQUEST_FETCHES {
+            self.done.extend(self.under_way.next().await);
+        }
+        self.under_way.push_back(fetch);
+    }
+
+    async fn results(mut self) -> Vec<F::Output> {
+        while let Some(result) = self.under_way.next().await {
+            self.done.push(result);
+        }
+        self.done
+    }
 }
 
 /// Tags of a repository that single entries have fetched in the same manner.

@@ -32,9 +32,12 @@ pub struct Repo {
     pub errand: Arc<Errand>,
 }
 
-/// What distinguishes one client from another.
+/// What distinguishes one client from another. Shared by all who remember it: there may be one for every followed tag.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct RepoKey {
+pub struct RepoKey(Arc<Identity>);
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Identity {
     host: String,
     path: String,
     insecure: bool,
@@ -68,12 +71,12 @@ impl From<Closed> for AskError {
 impl RepoKey {
     /// The key of a source asked with these credentials.
     pub fn new(source: &Source, credentials: Option<&Credentials>) -> RepoKey {
-        RepoKey {
+        RepoKey(Arc::new(Identity {
             host: source.name.host().to_owned(),
             path: source.name.path().to_owned(),
             insecure: source.insecure,
             credentials: credentials.cloned(),
-        }
+        }))
     }
 }
 
@@ -83,6 +86,7 @@ impl Kept {
     /// # Errors
     /// When host or path cannot be part of a URL.
     pub fn new(transport: Arc<dyn Transport>, key: &RepoKey) -> Result<Kept, RegistryError> {
+        let key = &*key.0;
         let settings = RepositorySettings {
             host: key.host.clone(),
             path: key.path.clone(),
@@ -101,9 +105,10 @@ impl Kept {
 
     /// The repository, for one request.
     pub fn open(&self, gates: &Arc<Gates>, key: RepoKey, lane: Lane) -> Repo {
-        let gate = gates.of(&key.host);
-        let place = format!("{}/{}", key.host, key.path).into();
-        let account = key.credentials.as_ref().map_or("", |credentials| &credentials.username).into();
+        let of = &*key.0;
+        let gate = gates.of(&of.host);
+        let place = format!("{}/{}", of.host, of.path).into();
+        let account = of.credentials.as_ref().map_or("", |credentials| &credentials.username).into();
         let errand = Arc::new(Errand::new(lane));
         Repo { client: Arc::clone(&self.client), gate, gates: Arc::clone(gates), account, key, place, errand }
     }
@@ -162,7 +167,7 @@ impl Repo {
     /// asked yet, because it wants no requests now, is not to blame.
     pub fn gave_up(&self) -> Option<AskError> {
         if self.errand.is_put_off() {
-            return Some(AskError::Closed(self.gates.wait(&self.key.host)));
+            return Some(AskError::Closed(self.gates.wait(&self.key.0.host)));
         }
         self.gate.failed();
         None

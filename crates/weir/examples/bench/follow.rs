@@ -84,6 +84,14 @@ async fn fill(target: &Target, upstream: &Upstream) -> Result<()> {
         ensure!(begin.elapsed() < PATIENCE, "{} tags were not imported", upstream.unasked());
         sleep(Duration::from_secs(1)).await;
     }
+    // What was asked for is in the streams, too: from here on there is nothing but following.
+    for stream in 0..STREAMS {
+        let one = target.get(&path(&format!("imagestreams/f{stream}")));
+        while target.must(&one).await?["status"]["tags"].as_array().map_or(0, Vec::len) < TAGS {
+            ensure!(begin.elapsed() < PATIENCE, "the tags of f{stream} were not imported");
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
     Ok(())
 }
 
