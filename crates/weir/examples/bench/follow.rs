@@ -37,6 +37,8 @@ const MOST_MEGABYTES: f64 = 300.0;
 /// As many as one address may call at once.
 const HOOKS: usize = 50;
 const MOST_FOR_HOOK: f64 = 1000.0;
+/// Tags that may wait for their turn when a round begins.
+const FEW: u64 = 50;
 const DEPLOYMENTS: usize = 1000;
 const MOVES: usize = 5;
 const MOST_FOR_DEPLOYMENTS: f64 = 250.0;
@@ -91,6 +93,11 @@ async fn fill(target: &Target, upstream: &Upstream) -> Result<()> {
             ensure!(begin.elapsed() < PATIENCE, "the tags of f{stream} were not imported");
             sleep(Duration::from_millis(100)).await;
         }
+    }
+    let registry = target.get(&format!("{WEIR}/upstreams/{}", upstream.host));
+    while target.must(&registry).await?["status"]["waiting"].as_u64().unwrap_or(u64::MAX) > FEW {
+        ensure!(begin.elapsed() < PATIENCE, "what became due while others were imported still waits");
+        sleep(Duration::from_millis(100)).await;
     }
     Ok(())
 }
