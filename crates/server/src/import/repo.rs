@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use oci::client::{BlobStream, RegistryError, RepositoryClient, RepositorySettings, Selector, Transport};
 use oci::keyring::Credentials;
 use oci::{Digest, Manifest};
@@ -118,7 +120,7 @@ impl Repo {
     /// The digest that a tag or digest has at the registry; `None` when HEAD does not tell.
     pub async fn head(&self, wanted: &Wanted) -> Result<Option<Digest>, AskError> {
         let selector = selector(wanted);
-        let Some(head) = self.ask(async { self.client.head_manifest(&selector).await }).await? else {
+        let Some(head) = self.ask(|| self.client.head_manifest(&selector).boxed()).await? else {
             return Ok(None);
         };
         self.gate.told(&self.account, &head.rate);
@@ -128,14 +130,14 @@ impl Repo {
     /// A manifest; by digest it is checked.
     pub async fn manifest(&self, wanted: &Wanted) -> Result<Manifest, AskError> {
         let selector = selector(wanted);
-        let fetched = self.ask(async { self.client.get_manifest(&selector).await }).await?;
+        let fetched = self.ask(|| self.client.get_manifest(&selector).boxed()).await?;
         self.gate.told(&self.account, &fetched.rate);
         Ok(fetched.manifest)
     }
 
     /// A configuration, checked.
     pub async fn config(&self, digest: &Digest) -> Result<Bytes, AskError> {
-        self.ask(async { self.client.get_blob(digest, oci::limits::CONFIG_BYTES).await }).await
+        self.ask(|| self.client.get_blob(digest, oci::limits::CONFIG_BYTES).boxed()).await
     }
 
     /// A blob's length, 0 when the registry does not say.
@@ -145,17 +147,17 @@ impl Repo {
 
     /// A blob's length, if the registry says it.
     pub async fn blob_length(&self, digest: &Digest) -> Result<Option<u64>, AskError> {
-        self.ask(async { self.client.head_blob(digest).await }).await
+        self.ask(|| self.client.head_blob(digest).boxed()).await
     }
 
     /// A blob; nobody has checked its digest yet.
     pub async fn blob(&self, digest: &Digest) -> Result<BlobStream, AskError> {
-        self.ask(async { self.client.open_blob(digest).await }).await
+        self.ask(|| self.client.open_blob(digest).boxed()).await
     }
 
     /// All tags.
     pub async fn tags(&self) -> Result<Vec<String>, AskError> {
-        self.ask(async { self.client.list_tags().await }).await
+        self.ask(|| self.client.list_tags().boxed()).await
     }
 
     /// What refers to a manifest, as an index; `None` where the registry does not tell.
@@ -173,9 +175,13 @@ impl Repo {
         None
     }
 
-    async fn ask<T>(&self, question: impl Future<Output = Result<T, RegistryError>>) -> Result<T, AskError> {
+    /// Asks when it is this question's turn. Very many may wait for theirs, and a question is large: it is made then.
+    async fn ask<'a, T>(
+        &'a self,
+        question: impl FnOnce() -> BoxFuture<'a, Result<T, RegistryError>>,
+    ) -> Result<T, AskError> {
         let mut pass = self.gates.pass(&self.gate, &self.account, &self.errand, FETCH_TIME).await?;
-        tokio::pin!(question);
+        let mut question = question();
         let answer = match tokio::time::timeout(SLOW_AFTER, &mut question).await {
             Ok(answer) => answer,
             Err(_) => {
