@@ -168,9 +168,9 @@ impl Round<'_> {
     ) -> Vec<ImageImportStatus> {
         let stream = self.held.map(|held| &*held.stream);
         let wanted = attached::wanted(self.request, status, stream, self.registries);
-        let each = wanted.iter().flat_map(|(source, digest)| {
-            attached::tags(digest).map(move |tag| (source, digest, tag))
-        });
+        let each = wanted
+            .iter()
+            .flat_map(|(source, digest)| attached::tags(digest).map(move |tag| (source, digest, tag)));
         let each: Vec<(&Source, &Digest, String)> = each.collect();
         let mut fetches = Few::default();
         for (source, digest, tag) in each {
@@ -216,7 +216,6 @@ impl Round<'_> {
         let expected = self.target(source, tag);
         let job = Job { source, wanted: &wanted, mode, platform, expected, now: self.now };
         self.fetch(job, secrets).await
-    }
     }
 
     /// Where each fetch's target points now.

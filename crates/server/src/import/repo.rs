@@ -162,7 +162,7 @@ impl Repo {
 
     /// What refers to a manifest, as an index; `None` where the registry does not tell.
     pub async fn referrers(&self, subject: &Digest) -> Result<Option<Manifest>, AskError> {
-        self.ask(async { self.client.referrers(subject).await }).await
+        self.ask(|| self.client.referrers(subject).boxed()).await
     }
 
     /// Tells the gate that the registry did not answer in time, and says why there is no answer: a host that was not
