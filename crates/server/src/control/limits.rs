@@ -10,7 +10,7 @@ pub const BACKOFF_MOST: Duration = Duration::from_secs(1000);
 /// the others go on.
 pub const STREAMS: usize = 256;
 /// Imports of streams that have begun at one host; the others at it wait.
-pub const HOST_IMPORTS: usize = 24;
+pub const HOST_IMPORTS: usize = 16;
 /// Longest time one import of a stream may take in the background.
 pub const IMPORT_TIME: Duration = Duration::from_secs(300);
 /// Part of the period by which a poll is moved from period to period, so that images that are due together once do not
