@@ -346,7 +346,7 @@ mod tests {
     fn actor() -> Actor {
         Actor {
             user: "eva".into(),
-            groups: vec!["system:authenticated".into()],
+            groups: std::sync::Arc::new(vec!["system:authenticated".into()]),
             impersonator: Some("system:admin".into()),
             ..Actor::default()
         }
@@ -401,7 +401,7 @@ mod tests {
     fn nobody_can_fill_a_line_with_a_long_name_or_break_it_with_a_crooked_one() {
         let mut actor = actor();
         actor.user = format!("a\nb{}", "ü".repeat(AUDIT_FIELD));
-        actor.groups = vec!["g".into(); AUDIT_GROUPS + 1];
+        actor.groups = std::sync::Arc::new(vec!["g".into(); AUDIT_GROUPS + 1]);
         let info = info();
         let line = entry(&actor, &info).line();
         assert_eq!(line.iter().filter(|&&byte| byte == b'\n').count(), 1);

@@ -142,7 +142,7 @@ impl Entry<'_> {
                 cause: cause_of(moved),
                 actor: RowActor {
                     user: self.actor.user.clone(),
-                    groups: self.actor.groups.clone(),
+                    groups: self.actor.groups.to_vec(),
                     impersonator: self.actor.impersonator.clone(),
                 },
                 request_id: self.actor.request_id.clone(),

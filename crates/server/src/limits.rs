@@ -88,4 +88,4 @@ pub const OIDC_BODY: usize = 256 * 1024;
 pub const OIDC_KEYS: usize = 100;
 
 /// Tokens whose signatures are remembered as good.
-pub const PROVED_TOKENS: usize = 10_000;
+pub const PROVED_TOKENS: usize = 4096;

@@ -27,10 +27,10 @@ pub struct Actor {
     pub user: String,
     /// Identity beyond the name, where the source of users has one.
     pub uid: String,
-    /// Groups.
-    pub groups: Vec<String>,
-    /// Further words about the user.
-    pub extra: BTreeMap<String, Vec<String>>,
+    /// Groups; shared by all requests with the same credentials.
+    pub groups: Arc<Vec<String>>,
+    /// Further words about the user; shared, too.
+    pub extra: Arc<BTreeMap<String, Vec<String>>>,
     /// Who really asks, when this user is impersonated.
     pub impersonator: Option<String>,
     /// The request; audit and ledger name it.
@@ -45,14 +45,18 @@ impl Actor {
     pub fn controller(name: &str) -> Actor {
         Actor {
             user: format!("{SERVICE_ACCOUNT_PREFIX}weir:{name}"),
-            groups: vec![ADMIN_GROUP.to_owned(), AUTHENTICATED.to_owned()],
+            groups: Arc::new(vec![ADMIN_GROUP.to_owned(), AUTHENTICATED.to_owned()]),
             ..Actor::default()
         }
     }
 
     /// Somebody who showed nothing.
     pub fn anonymous() -> Actor {
-        Actor { user: ANONYMOUS.to_owned(), groups: vec![UNAUTHENTICATED.to_owned()], ..Actor::default() }
+        Actor {
+            user: ANONYMOUS.to_owned(),
+            groups: Arc::new(vec![UNAUTHENTICATED.to_owned()]),
+            ..Actor::default()
+        }
     }
 
     /// Somebody who proved a name and groups.
@@ -61,7 +65,7 @@ impl Actor {
         if !groups.iter().any(|group| group == AUTHENTICATED) {
             groups.push(AUTHENTICATED.to_owned());
         }
-        Actor { user: user.into(), groups, ..Actor::default() }
+        Actor { user: user.into(), groups: Arc::new(groups), ..Actor::default() }
     }
 
     /// A service account.

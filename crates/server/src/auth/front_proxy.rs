@@ -86,7 +86,7 @@ fn speaks_for(headers: &HeaderMap) -> Option<Actor> {
     actor.uid = texts(UID).into_iter().next().unwrap_or_default();
     for name in headers.keys().filter(|name| name.as_str().starts_with(EXTRA_PREFIX)) {
         let key = machinery::query::unescape(&name.as_str()[EXTRA_PREFIX.len()..], false)?.into_owned();
-        actor.extra.insert(key, texts(name.as_str()));
+        Arc::make_mut(&mut actor.extra).insert(key, texts(name.as_str()));
     }
     Some(actor)
 }

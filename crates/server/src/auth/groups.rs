@@ -39,7 +39,7 @@ impl Groups {
         self.members.with(|members| {
             for group in members.of(&actor.user) {
                 if !actor.groups.contains(group) {
-                    actor.groups.push(group.clone());
+                    Arc::make_mut(&mut actor.groups).push(group.clone());
                 }
             }
         });

@@ -111,8 +111,8 @@ pub fn impersonate(ctx: &Context, actor: Actor, headers: &HeaderMap) -> Result<A
     Ok(Actor {
         user: wanted.user,
         uid: wanted.uid,
-        groups,
-        extra: wanted.extra,
+        groups: groups.into(),
+        extra: wanted.extra.into(),
         impersonator: Some(actor.user),
         request_id: actor.request_id,
     })

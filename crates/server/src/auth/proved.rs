@@ -1,18 +1,17 @@
 //! Signatures that were found good before: checking one costs more than answering most requests.
 //!
-//! Only good ones are remembered, by a hash of everything that was signed and the signature, for as long as the keys that
+//! Only good ones are remembered, by the signature and the message that it was found good for, for as long as the keys that
 //! proved them count, each with what its check made of it. What a token says (its time, its audience, whose it is) is
-//! looked at anew every time.
+//! looked at anew every time. Signatures are looked up in a table with a secret of its own, so the time that takes tells
+//! nothing of one that somebody guesses.
 
 use std::sync::{Mutex, PoisonError};
-
-use sha2::{Digest, Sha256};
 
 use crate::limits;
 use crate::lru::Lru;
 
-/// Good signatures of one set of keys, with what was found in their messages.
-pub(super) struct Proved<V>(Mutex<Lru<[u8; 32], V>>);
+/// Good signatures of one set of keys, with their messages and what was found in them.
+pub(super) struct Proved<V>(Mutex<Lru<Box<[u8]>, (Box<str>, V)>>);
 
 impl<V> Default for Proved<V> {
     fn default() -> Proved<V> {
@@ -34,21 +33,17 @@ impl<V: Clone> Proved<V> {
         signature: &[u8],
         check: impl FnOnce() -> Option<V>,
     ) -> Option<V> {
-        let hash: [u8; 32] = Sha256::new()
-            .chain_update(message.len().to_be_bytes())
-            .chain_update(message)
-            .chain_update(signature)
-            .finalize()
-            .into();
-        if let Some(found) = self.known().get(&hash) {
+        if let Some((held, found)) = self.known().get(signature)
+            && **held == *message
+        {
             return Some(found.clone());
         }
         let found = check()?;
-        self.known().insert(hash, found.clone(), 1);
+        self.known().insert(signature.into(), (message.into(), found.clone()), 1);
         Some(found)
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, Lru<[u8; 32], V>> {
+    fn known(&self) -> std::sync::MutexGuard<'_, Lru<Box<[u8]>, (Box<str>, V)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,6 +3,7 @@
 //! A token is good as long as its account is: the account must still be there with the identity it had then, and so
 //! must the object that the token is bound to. Nothing about tokens is stored.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use machinery::meta::ObjectMeta;
@@ -41,6 +42,9 @@ struct Claims {
     /// Who it makes of its bearer; put together once for all requests with it.
     #[serde(skip)]
     actor: OnceLock<Actor>,
+    /// The last revision of everything at which what it is bound to was found there.
+    #[serde(skip)]
+    found_at: AtomicU64,
 }
 
 impl Claims {
@@ -49,9 +53,36 @@ impl Claims {
             let Private { namespace, serviceaccount: account, .. } = &self.kubernetes;
             let mut actor = Actor::service_account(namespace, &account.name, &account.uid);
             let id = format!("JTI={}", self.jti);
-            actor.extra.insert("authentication.kubernetes.io/credential-id".to_owned(), vec![id]);
+            Arc::make_mut(&mut actor.extra)
+                .insert("authentication.kubernetes.io/credential-id".to_owned(), vec![id]);
             actor
         })
+    }
+}
+
+impl Claims {
+    /// Whether its account and what else it is bound to are there, with the identities that they had.
+    fn is_bound(&self, ctx: &Context) -> bool {
+        let snapshot = ctx.cache.snapshot();
+        let now = snapshot.revision.0;
+        // Nothing has changed since they were found.
+        if now > 0 && self.found_at.load(Ordering::Relaxed) == now {
+            return true;
+        }
+        let Private { namespace, pod, secret, serviceaccount: account } = &self.kubernetes;
+        let is_there = |plural: &str, named: &Named| {
+            let Some(resource) = resource::find("", "v1", plural, "") else { return false };
+            let entry = snapshot.get(&resource.key(namespace, &named.name));
+            // Not what is about to go.
+            entry.is_some_and(|entry| !entry.object.terminating && *entry.object.uid == *named.uid)
+        };
+        let is_bound = is_there("serviceaccounts", account)
+            && secret.as_ref().is_none_or(|secret| is_there("secrets", secret))
+            && pod.as_ref().is_none_or(|pod| is_there("pods", pod));
+        if is_bound {
+            self.found_at.store(now, Ordering::Relaxed);
+        }
+        is_bound
     }
 }
 
@@ -123,6 +154,7 @@ pub fn make(ctx: &Context, request: Request<'_>) -> Result<(String, i64), ApiErr
         },
         nbf: now,
         actor: OnceLock::new(),
+        found_at: AtomicU64::new(0),
         sub: format!("{}{}:{}", super::actor::SERVICE_ACCOUNT_PREFIX, account.namespace, account.name),
     };
     let token = ctx
@@ -145,18 +177,7 @@ pub fn owner(ctx: &Context, token: &str, audiences: &[String]) -> Option<(Actor,
     if good_for.is_empty() {
         return None;
     }
-    let Private { namespace, pod, secret, serviceaccount: account } = &claims.kubernetes;
-    let snapshot = ctx.cache.snapshot();
-    let is_there = |plural: &str, named: &Named| {
-        let Some(resource) = resource::find("", "v1", plural, "") else { return false };
-        let entry = snapshot.get(&resource.key(namespace, &named.name));
-        // Not what is about to go.
-        entry.is_some_and(|entry| !entry.object.terminating && *entry.object.uid == *named.uid)
-    };
-    if !is_there("serviceaccounts", account)
-        || secret.as_ref().is_some_and(|secret| !is_there("secrets", secret))
-        || pod.as_ref().is_some_and(|pod| !is_there("pods", pod))
-    {
+    if !claims.is_bound(ctx) {
         return None;
     }
     Some((claims.actor().clone(), good_for))

@@ -1,5 +1,7 @@
 //! Rights in the registry, in the words of roles: the same ones as OpenShift's registry asks for.
 
+use std::sync::Arc;
+
 use ::registry::{Access, AccessError, Origin, Right, Subject};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -101,8 +103,8 @@ pub(super) fn subject(actor: Actor, request_id: &str, anonymous: bool) -> Subjec
     Subject {
         user: actor.user,
         uid: actor.uid,
-        groups: actor.groups,
-        extra: actor.extra,
+        groups: Arc::unwrap_or_clone(actor.groups),
+        extra: Arc::unwrap_or_clone(actor.extra),
         anonymous,
         request_id: request_id.to_owned(),
     }
@@ -113,8 +115,8 @@ pub(super) fn actor(who: &Subject) -> Actor {
     Actor {
         user: who.user.clone(),
         uid: who.uid.clone(),
-        groups: who.groups.clone(),
-        extra: who.extra.clone(),
+        groups: who.groups.clone().into(),
+        extra: who.extra.clone().into(),
         impersonator: None,
         request_id: who.request_id.clone(),
     }

@@ -51,7 +51,7 @@ fn own(call: &Call) -> Option<Value> {
         return None;
     }
     let metadata = ObjectMeta { name: actor.user.clone(), uid: actor.uid.clone(), ..ObjectMeta::default() };
-    Some(json!({ "metadata": metadata, "identities": null, "groups": actor.groups }))
+    Some(json!({ "metadata": metadata, "identities": null, "groups": *actor.groups }))
 }
 
 fn user(name: &str) -> Value {

@@ -109,8 +109,8 @@ pub(super) fn create(call: &Call) -> Result<Reply, ApiError> {
         let actor = Actor {
             user: spec.user.clone(),
             uid: spec.uid.clone(),
-            groups: spec.groups.clone().unwrap_or_default(),
-            extra: spec.extra.clone().unwrap_or_default(),
+            groups: spec.groups.clone().unwrap_or_default().into(),
+            extra: spec.extra.clone().unwrap_or_default().into(),
             ..Actor::default()
         };
         auth::review(&call.ctx, &actor, &asked)
@@ -315,7 +315,7 @@ pub(super) fn create_legacy(call: &Call) -> Result<Reply, ApiError> {
         plural => {
             let other = Actor {
                 user: asked.spec.user,
-                groups: asked.spec.groups.unwrap_or_default(),
+                groups: asked.spec.groups.unwrap_or_default().into(),
                 ..Actor::default()
             };
             let actor = if plural.starts_with("self") { &*call.actor } else { &other };
@@ -342,5 +342,5 @@ fn legacy_actor(call: &Call, asked: &Legacy) -> Result<Actor, ApiError> {
         ..Attributes::default()
     };
     auth::check(&call.ctx, &call.actor, &wanted)?;
-    Ok(Actor { user, groups, ..Actor::default() })
+    Ok(Actor { user, groups: groups.into(), ..Actor::default() })
 }

@@ -9,6 +9,7 @@ mod htpasswd;
 mod throttle;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -107,7 +108,8 @@ pub fn user_names(ctx: &Context) -> Vec<String> {
 
 fn person(user: &str) -> Actor {
     let mut actor = Actor::named(user, [AUTHENTICATED_OAUTH.to_owned()]);
-    actor.extra.insert("scopes.authorization.openshift.io".to_owned(), vec!["user:full".to_owned()]);
+    Arc::make_mut(&mut actor.extra)
+        .insert("scopes.authorization.openshift.io".to_owned(), vec!["user:full".to_owned()]);
     actor
 }
 

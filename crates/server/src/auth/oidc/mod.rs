@@ -124,10 +124,10 @@ impl Oidc {
         }
         let user = self.user(&parts.claims)?;
         let mut actor = Actor::named(user, self.groups(&parts.claims)?);
-        actor.groups.push(AUTHENTICATED_OAUTH.to_owned());
+        Arc::make_mut(&mut actor.groups).push(AUTHENTICATED_OAUTH.to_owned());
         if let Some(id) = parts.claims.get("jti").and_then(Value::as_str) {
             let key = "authentication.kubernetes.io/credential-id".to_owned();
-            actor.extra = BTreeMap::from([(key, vec![format!("JTI={id}")])]);
+            actor.extra = Arc::new(BTreeMap::from([(key, vec![format!("JTI={id}")])]));
         }
         Some(actor)
     }

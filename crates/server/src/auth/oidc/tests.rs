@@ -130,7 +130,7 @@ async fn a_token_of_the_issuer_says_who_somebody_is() {
     let (key, oidc) = one().await;
     let actor = owner(&oidc, &key.token(&with("jti", json!("7")))).unwrap();
     assert_eq!(actor.user, "idp:alice");
-    assert_eq!(actor.groups, ["idp:dev", "idp:ops", "system:authenticated", "system:authenticated:oauth"]);
+    assert_eq!(*actor.groups, ["idp:dev", "idp:ops", "system:authenticated", "system:authenticated:oauth"]);
     assert_eq!(actor.extra["authentication.kubernetes.io/credential-id"], ["JTI=7"]);
     assert!(owner(&oidc, &key.token(&with("aud", json!(["x", "weir"])))).is_some());
 }
@@ -163,7 +163,7 @@ async fn cve_2025_23208_groups_are_those_of_this_token() {
     let (key, oidc) = one().await;
     assert!(owner(&oidc, &key.token(&claims())).unwrap().groups.contains(&"idp:dev".to_owned()));
     let later = owner(&oidc, &key.token(&with("groups", json!([])))).unwrap();
-    assert_eq!(later.groups, ["system:authenticated", "system:authenticated:oauth"]);
+    assert_eq!(*later.groups, ["system:authenticated", "system:authenticated:oauth"]);
 }
 
 /// distribution: a key that came in the token was taken when only its name matched.
@@ -193,7 +193,7 @@ async fn names_of_this_server_are_not_taken_from_anybody() {
     let oidc = fetched(&provider, &bare).await;
     assert_eq!(owner(&oidc, &key.token(&with("sub", json!("system:admin")))), None);
     let groups = owner(&oidc, &key.token(&with("groups", json!(["system:masters", "dev"])))).unwrap().groups;
-    assert_eq!(groups, ["dev", "system:authenticated", "system:authenticated:oauth"]);
+    assert_eq!(*groups, ["dev", "system:authenticated", "system:authenticated:oauth"]);
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ fn policy(roles: &[String]) -> Policy {
 /// Somebody who has one role, and not even what everybody has beside it.
 fn holder(role: &str, namespace: &str) -> Actor {
     let mut actor = Actor::named(user(role, namespace), []);
-    actor.groups.clear();
+    actor.groups = Default::default();
     actor
 }
 
