@@ -11,7 +11,10 @@ use crate::limits;
 use crate::lru::Lru;
 
 /// Good signatures of one set of keys, with their messages and what was found in them.
-pub(super) struct Proved<V>(Mutex<Lru<Box<[u8]>, (Box<str>, V)>>);
+pub(super) struct Proved<V>(Mutex<Known<V>>);
+
+/// By signature.
+type Known<V> = Lru<Box<[u8]>, (Box<str>, V)>;
 
 impl<V> Default for Proved<V> {
     fn default() -> Proved<V> {
@@ -43,7 +46,7 @@ impl<V: Clone> Proved<V> {
         Some(found)
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, Lru<Box<[u8]>, (Box<str>, V)>> {
+    fn known(&self) -> std::sync::MutexGuard<'_, Known<V>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
