@@ -17,7 +17,7 @@ pub const SUSPECT_AFTER: u32 = 3;
 /// Hosts that are remembered; idle ones are let go first.
 pub const HOSTS: usize = 1024;
 /// Bytes of manifests and images that are kept because they cannot change.
-pub const CONTENT_BYTES: usize = 16 << 20;
+pub const CONTENT_BYTES: usize = 8 << 20;
 /// Connections to repositories (with what was learnt about them) that are kept.
 pub const REPOSITORIES: usize = 1024;
 /// How long what was learnt about a repository's registry is believed.
