@@ -119,7 +119,7 @@ fn reference(tag: &TagName<'_>) -> Value {
     json!({"kind": super::TAG, "namespace": tag.namespace, "name": format!("{}:{}", tag.stream, tag.tag)})
 }
 
-fn last_version(config: &Plain) -> i64 {
+pub(super) fn last_version(config: &Plain) -> i64 {
     at(&config.fields, &["status", "lastVersion"]).and_then(Value::as_i64).unwrap_or(0)
 }
 

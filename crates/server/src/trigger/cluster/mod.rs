@@ -107,20 +107,13 @@ impl Cluster {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes how an object is now; true when that is news. A late word from before does not count.
+    /// Notes how an object is now; true when that is news.
     fn hold(&self, key: &ObjectKey, object: Option<Arc<Plain>>) -> bool {
         let mut held = self.held();
         let Some(object) = object else { return held.remove(key).is_some() };
-        let version = |object: &Plain| object.metadata.resource_version.parse::<u64>().ok();
-        if let Some(before) = held.get(key) {
-            let (before, now) = (&before.metadata, &object.metadata);
-            let is_older = before.uid == now.uid && version(&object) < version(&held[key]);
-            if is_older || before.resource_version == now.resource_version {
-                return false;
-            }
-        }
-        held.insert(key.clone(), object);
-        true
+        let version = object.metadata.resource_version.clone();
+        let before = held.insert(key.clone(), object);
+        before.is_none_or(|before| before.metadata.resource_version != version)
     }
 
     /// The path of a kind's objects, in one namespace or in all.
@@ -208,14 +201,9 @@ impl There {
         let path = format!("{}?fieldManager={}", self.cluster.path_of(key), api::MANAGER);
         let sent = self.cluster.api.send(Method::PATCH, &path, api::JSON_PATCH, &change).await;
         match sent {
-            Ok(bytes) => {
-                let follower = self.cluster.kinds[key.kind].follower;
-                let answer = std::str::from_utf8(&bytes).ok().and_then(|text| candidate(follower, text).ok());
-                if let Some((object, true)) = answer {
-                    self.cluster.hold(key, Some(Arc::new(object)));
-                }
-                Ok(())
-            }
+            // How it is now, the watch tells: it also brings what others changed meanwhile. Until then a second look at
+            // what is held would replace what is no more there, which fails.
+            Ok(_) => Ok(()),
             // What was to be replaced is something else by now, or the object is wrong.
             Err(error) if matches!(error.code(), 409 | 422) => {
                 let bytes = self.cluster.api.get(&self.cluster.path_of(key)).await?;
@@ -233,7 +221,7 @@ impl There {
         }
     }
 
-    async fn build(&self, key: &ObjectKey, request: &build::Request) -> Result<(), ApiError> {
+    async fn build(&self, key: &ObjectKey, config: &Plain, request: &build::Request) -> Result<(), ApiError> {
         let mut body = json!({
             "kind": "BuildRequest", "apiVersion": "build.openshift.io/v1", "metadata": {"name": key.name},
             "triggeredBy": request.causes, "env": request.env,
@@ -244,9 +232,8 @@ impl There {
         if let Some(from) = &request.from {
             body["from"] = from.clone();
         }
-        if let Some(version) = request.last_version {
-            body["lastVersion"] = version.into();
-        }
+        // What is held may be older than a build that was asked for a moment ago: then this one is refused.
+        body["lastVersion"] = request.last_version.unwrap_or_else(|| build::last_version(config)).into();
         let path = format!("{}/instantiate", self.cluster.path_of(key));
         self.cluster.api.send(Method::POST, &path, api::JSON, &body).await.map(drop)
     }
@@ -310,10 +297,10 @@ impl Site for There {
     fn start_build<'a>(
         &'a self,
         key: &'a ObjectKey,
-        _: &'a Plain,
+        config: &'a Plain,
         request: &'a build::Request,
     ) -> BoxFuture<'a, Result<(), ApiError>> {
-        self.build(key, request).boxed()
+        self.build(key, config, request).boxed()
     }
 
     fn tell<'a>(
